@@ -1,0 +1,1 @@
+"""What is said, sealed and judged: records, signatures, log, rules, evidence. Needs nobody."""

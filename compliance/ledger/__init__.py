@@ -1,0 +1,1 @@
+"""Tree, checkpoint, cosignature and proof: pure functions, bytes in, answer out."""

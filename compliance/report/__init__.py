@@ -1,0 +1,1 @@
+"""The evidence bundle: building it and verifying it offline."""

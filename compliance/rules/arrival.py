@@ -1,0 +1,134 @@
+"""What every note must be before its meaning counts: one form, known signers, here, once, now.
+
+Source: design/ledger.md §1 and §5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from compliance.errors import Malformed
+from compliance.records.decisions import CharterAmended
+from compliance.records.envelope import Event, NotAnEvent, parse_event
+from compliance.records.kinds import STUDY
+from compliance.records.types import seconds_of
+from compliance.rules.keyring import KeyRing, holders_of
+from compliance.rules.said import Said
+from compliance.rules.state import StudyState
+from compliance.rules.verdict import ALLOWED, Denied, Verdict
+from compliance.signing.note import MAX_BYTES, MAX_LINES, Note, parse
+
+SEVERAL = frozenset({"charter.amended", "study.resumed", "key.rotated"})
+"""Statements that may carry more than one signature."""
+
+LATENESS = timedelta(minutes=10)
+SEVERAL_LATENESS = timedelta(days=30)
+CLOCK = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A note and the statement inside."""
+
+    note: Note
+    event: Event
+
+
+def open_note(data: bytes) -> Opened | Denied:
+    """Read a note and its statement, form only."""
+    block = data[data.rfind(b"\n\n") + 2 :]
+    if len(data) > MAX_BYTES or block.count(b"\n") > MAX_LINES:
+        return Denied("note.size", len(data), MAX_BYTES)
+    try:
+        note = parse(data)
+    except Malformed as error:
+        return Denied("note.form", error.rule)
+    names = [(line.name, line.key_id) for line in note.lines]
+    if names != sorted(set(names)):
+        return Denied("note.form", "signature lines are not sorted, or one stands twice")
+    try:
+        return Opened(note, parse_event(note.text))
+    except NotAnEvent as error:
+        return Denied(error.rule_id, error.rule)
+
+
+def check_signatures(note: Note, keys: KeyRing, added: KeyRing | None = None) -> Denied | None:
+    """Refuse a note unless every line verifies with a key in force of one who may speak.
+
+    Args:
+        note: the note.
+        keys: the keys in force.
+        added: keys of an amendment; they count for names that have no key yet.
+    """
+    for line in note.lines:
+        ring = keys if added is None or line.name in keys.current else added
+        key = ring.speaker(line.name, line.key_id)
+        if key is None:
+            return Denied("note.form", f"a signature by an unknown key named {line.name}")
+        if not key.verifies(note.text, line.signature):
+            return Denied("note.form", f"the signature of {line.name} does not verify")
+    return None
+
+
+def check_clock(moment: datetime, now: str | None) -> Verdict:
+    """Refuse what comes from the future of this clock; without a clock nothing is said."""
+    if now is not None and moment > seconds_of(now) + CLOCK:
+        return Denied("time.clock", moment.isoformat(), now)
+    return ALLOWED
+
+
+def arrive(state: StudyState, data: bytes) -> Said | Denied:
+    """Turn a note into a statement that the rules may judge."""
+    opened = open_note(data)
+    if isinstance(opened, Denied):
+        return opened
+    note, event = opened.note, opened.event
+    if event.type not in STUDY:
+        return Denied("event.type", event.type)
+    wrong = check_signatures(note, state.keys, _added(event))
+    if wrong is not None:
+        return wrong
+    if len(note.lines) > 1 and event.type not in SEVERAL:
+        return Denied("note.form", "more than one signature", "one")
+    return _belongs(state, event, frozenset(line.name for line in note.lines))
+
+
+def _added(event: Event) -> KeyRing | None:
+    if not isinstance(event.body, CharterAmended):
+        return None
+    ring = KeyRing()
+    ring.adopt(holders_of(event.body.charter), 0)
+    return ring
+
+
+def _belongs(state: StudyState, event: Event, signers: frozenset[str]) -> Said | Denied:
+    if event.log != state.charter_id:
+        return Denied("event.log", event.log, state.charter_id)
+    actor, nonce = event.actor or "", event.nonce or ""
+    if actor not in signers:
+        return Denied("event.signer", sorted(signers), actor)
+    if (actor, nonce) in state.nonces:
+        return Denied("event.replay", nonce)
+    said = said_of(state, event, signers)
+    allowed = SEVERAL_LATENESS if len(signers) > 1 else LATENESS
+    if said.moment < state.newest - allowed:
+        return Denied("time.order", said.time, state.newest_time)
+    return said
+
+
+def said_of(state: StudyState, event: Event, signers: frozenset[str]) -> Said:
+    """Lay a statement beside the state it meets."""
+    actor = event.actor or ""
+    holder = state.keys.holders.get(actor)
+    return Said(
+        kind=event.type,
+        body=event.body,
+        actor=actor,
+        role=holder.role if holder else "",
+        site=(holder.site or "") if holder else "",
+        signers=signers,
+        time=event.time,
+        moment=seconds_of(event.time),
+        index=state.size,
+    )

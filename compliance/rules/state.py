@@ -1,0 +1,142 @@
+"""The state of a study: what everybody knows who read its log from the start.
+
+Only `advance` writes here. It changes the state in place and copies nothing, so that the thousandth
+entry costs as much as the first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from compliance.ledger.merkle import Tree
+from compliance.records.charter import CharterBody
+from compliance.records.decisions import DecisionDenied
+from compliance.records.reasons import Excluded, Missing
+from compliance.records.rounds import MetricReported, UpdateSubmitted
+from compliance.rules.keyring import KeyRing
+from compliance.rules.phases import Phase
+
+Pair = tuple[str, str]
+DENIALS_PER_HOUR = 20
+
+
+@dataclass
+class OpenRound:
+    """The round that is running."""
+
+    number: int
+    index: int
+    sites: list[str]
+    model_sha256: str
+    deadline: str
+    submitted: dict[str, UpdateSubmitted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClosedRound:
+    """A round that gave a model."""
+
+    number: int
+    index: int
+    used: dict[str, str]
+    excluded: dict[str, Excluded]
+    missing: dict[str, Missing]
+    weights: dict[str, Decimal]
+    model_sha256: str
+    time: str
+
+
+@dataclass(frozen=True)
+class Denial:
+    """A refusal that is on record."""
+
+    index: int
+    actor: str
+    time: str
+    body: DecisionDenied
+
+
+@dataclass
+class StudyState:
+    """Where a study stands after `size` entries.
+
+    `signed` are all hospitals that signed the charter in force, `withdrawn` those that left since;
+    `active_sites()` is the difference.
+    """
+
+    charter: CharterBody
+    charter_id: str
+    version_id: str
+    newest_time: str
+    newest: datetime
+    keys: KeyRing = field(default_factory=KeyRing)
+    tree: Tree = field(default_factory=Tree)
+    size: int = 0
+    phase: Phase = Phase.READY
+    signed: set[str] = field(default_factory=set)
+    withdrawn: set[str] = field(default_factory=set)
+    open_round: OpenRound | None = None
+    rounds_opened: int = 0
+    rounds_closed: list[ClosedRound] = field(default_factory=list)
+    closed_numbers: set[int] = field(default_factory=set)
+    model_sha256: str = ""
+    models: set[str] = field(default_factory=set)
+    dataset_versions: dict[Pair, str] = field(default_factory=dict)
+    datasets_withdrawn: set[Pair] = field(default_factory=set)
+    epsilon_cap: dict[Pair, Decimal] = field(default_factory=dict)
+    epsilon_spent: dict[Pair, Decimal] = field(default_factory=dict)
+    nonces: set[Pair] = field(default_factory=set)
+    metrics: list[tuple[int, str, MetricReported]] = field(default_factory=list)
+    denials: list[Denial] = field(default_factory=list)
+    denial_times: dict[str, deque[datetime]] = field(default_factory=dict)
+    approvals: dict[Pair, set[str]] = field(default_factory=dict)
+    refusals: dict[str, set[str]] = field(default_factory=dict)
+    released: dict[str, str] = field(default_factory=dict)
+    participation: dict[str, int] = field(default_factory=dict)
+    stopped: int | None = None
+    closed: str | None = None
+
+    def active_sites(self) -> list[str]:
+        """Hospitals that signed the charter in force and have not left, sorted."""
+        return sorted(self.signed - self.withdrawn)
+
+    def spent(self, site: str, dataset: str) -> Decimal:
+        """Epsilon that this dataset has cost in this study so far."""
+        return self.epsilon_spent.get((site, dataset), Decimal(0))
+
+    def is_round_model(self, model_sha256: str) -> bool:
+        """Whether a closed round made this model."""
+        return model_sha256 in self.models and model_sha256 != self.charter.initial_model_sha256
+
+    def root(self, size: int | None = None) -> bytes:
+        """Root of the tree over the first `size` entries (all, if not said)."""
+        return self.tree.root(size)
+
+    def summary(self) -> dict[str, Any]:
+        """The state in plain values, equal for all who read the same log."""
+        return {
+            "signed": sorted(self.signed),
+            "withdrawn": sorted(self.withdrawn),
+            "rounds_opened": self.rounds_opened,
+            "rounds_closed": len(self.rounds_closed),
+            "model": self.model_sha256,
+            "epsilon_spent": _by_pair(self.epsilon_spent),
+            "epsilon_cap": _by_pair(self.epsilon_cap),
+            "dataset_versions": _by_pair(self.dataset_versions),
+            "participation": dict(sorted(self.participation.items())),
+            "released": dict(sorted(self.released.items())),
+            "closed": self.closed,
+            "stopped": self.stopped,
+        }
+
+
+def _by_pair(values: dict[Pair, Any]) -> dict[str, str]:
+    rows = sorted(values.items())
+    return {
+        f"{site}|{dataset}": format(value, "f") if isinstance(value, Decimal) else value
+        for (site, dataset), value in rows
+    }

@@ -1,0 +1,125 @@
+"""Key files: one JSON document, mode 0600, the seed under a passphrase where a person holds it.
+
+Passphrase: scrypt (n = 2^15, r = 8, p = 1; RFC 7914) and AES-256-GCM (NIST SP 800-38D).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from compliance.errors import Malformed, NotReady, Refused
+from compliance.signing.keys import SigningKey, VerifierKey
+
+_COST = 2**15
+
+
+def write_key(path: Path, key: SigningKey, passphrase: str | None = None) -> None:
+    """Write a key to a new file; an existing key is never overwritten.
+
+    Raises:
+        NotReady: the file exists, or the folder cannot be written.
+    """
+    document: dict[str, Any] = {"v": 1, "name": key.name, "kind": key.kind}
+    document["public"] = str(key.verifier)
+    if passphrase is None:
+        document["seed"] = base64.b64encode(key.seed).decode()
+    else:
+        salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+        sealed = AESGCM(_stretch(passphrase, salt)).encrypt(nonce, key.seed, key.name.encode())
+        document["sealed"] = {
+            "kdf": "scrypt",
+            "n": _COST,
+            "salt": base64.b64encode(salt).decode(),
+            "nonce": base64.b64encode(nonce).decode(),
+            "seed": base64.b64encode(sealed).decode(),
+        }
+    _write_once(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
+    """Read a key file.
+
+    Raises:
+        NotReady: missing, readable by others, or a passphrase is needed.
+        Refused: the passphrase is wrong (`key.passphrase`).
+        Malformed: not a key file.
+    """
+    document = _read(path)
+    try:
+        name, kind = str(document["name"]), int(document["kind"])
+        if "seed" in document:
+            return SigningKey(name, kind, base64.b64decode(document["seed"]))
+        sealed = {
+            key: base64.b64decode(document["sealed"][key]) for key in ("salt", "nonce", "seed")
+        }
+    except (KeyError, TypeError, ValueError):
+        raise Malformed(f"key file {path}", "it is not a Consilium key file") from None
+    if passphrase is None:
+        raise NotReady(f"the key {name} is protected.", "Give its passphrase.")
+    try:
+        opener = AESGCM(_stretch(passphrase, sealed["salt"]))
+        seed = opener.decrypt(sealed["nonce"], sealed["seed"], name.encode())
+    except InvalidTag:
+        raise Refused(
+            "key.passphrase", sentence=f"The passphrase of {name} is wrong; nothing was signed."
+        ) from None
+    return SigningKey(name, kind, seed)
+
+
+def read_public(path: Path) -> VerifierKey:
+    """Read the public half only; no passphrase is needed."""
+    return VerifierKey.parse(str(_read(path).get("public", "")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text()
+    except OSError as error:
+        raise NotReady(
+            f"the key file {path} cannot be read ({error.strerror}).", "Join first."
+        ) from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise NotReady(f"the key file {path} is open to others.", f"Run: chmod 600 {path}")
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Malformed(f"key file {path}", "it is not a Consilium key file")
+    return document
+
+
+def _stretch(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=32, n=_COST, r=8, p=1).derive(passphrase.encode())
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)
+        part.unlink()
+    except FileExistsError:
+        part.unlink(missing_ok=True)
+        raise NotReady(f"the key file {path} exists.", "A key is never overwritten.") from None
+    except OSError as error:
+        raise NotReady(
+            f"the key file {path} cannot be written ({error.strerror}).", "Give write access."
+        ) from None

@@ -1,0 +1,1 @@
+"""Between the hospitals: members, studies, rounds, the log. Never sees an image."""

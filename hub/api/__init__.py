@@ -1,0 +1,1 @@
+"""Routes translate; services act."""

@@ -1,0 +1,1 @@
+"""SQL is written here and nowhere else in the hub."""

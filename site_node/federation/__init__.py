@@ -1,0 +1,1 @@
+"""The Flower side of the hospital: ClientApp and SuperNode."""

@@ -1,0 +1,1 @@
+"""The only door out: permits, release, journal, witness, connection to the hub."""

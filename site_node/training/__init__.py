@@ -1,0 +1,1 @@
+"""From a curated dataset to an update."""
