@@ -27,7 +27,7 @@ MARKS = {
 
 def main(words: Sequence[str]) -> int:
     """Run one audit command and return its exit code: 0 verified, 1 refuted, 2 cannot tell."""
-    parser = _parser()
+    parser = make_parser()
     try:
         asked = parser.parse_args(words)
     except SystemExit as end:
@@ -36,7 +36,8 @@ def main(words: Sequence[str]) -> int:
     return answer
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """All words of `consilium audit`; the page of commands is made from it too."""
     parser = argparse.ArgumentParser(
         prog="consilium audit",
         description="Evidence to check: exit 0 verified, 1 refuted, 2 cannot tell.",
@@ -63,9 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("first", type=Path, metavar="A")
     compare.add_argument("second", type=Path, metavar="B")
     compare.set_defaults(run=_compare)
-    for command in (export, check, proof, compare):
+    for command, words in (
+        (export, "export 00112233445566aa --out evidence --home /srv/consilium/hub"),
+        (check, "verify consilium-….zip --policy policy.txt"),
+        (proof, "proof entry.tlog-proof --entry entry.note --policy policy.txt"),
+        (compare, "compare from-the-hub.zip from-a-hospital.zip"),
+    ):
+        command.epilog = f"example: consilium audit {words}"
         command.add_argument("--json", action="store_true", help="print JSON for machines")
-        command.add_argument("--home", type=Path, metavar="DIR", help="not used by verify")
+        command.add_argument("--home", type=Path, metavar="DIR", help="for export: whose home")
     return parser
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests import needs
+
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
@@ -27,3 +29,14 @@ def _nothing_leaves_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def pytest_configure() -> None:
+    """Refuse a run that requires something nobody knows."""
+    needs.required(os.environ)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with what was not exercised here, or say nothing."""
+    if line := needs.last_line():
+        terminalreporter.write_line(line)

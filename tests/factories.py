@@ -86,7 +86,7 @@ def dataset_row(name: str, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def charter(sites: Iterable[str] = NAMES[:3], **changes: Any) -> dict[str, Any]:
+def charter(sites: Iterable[str] = NAMES[:3], /, **changes: Any) -> dict[str, Any]:
     """A charter of these hospitals, every field valid; `changes` replace whole fields."""
     names = sorted(sites)
     body: dict[str, Any] = {

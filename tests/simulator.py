@@ -13,7 +13,7 @@ from compliance.canonical import sha256_id
 from compliance.records.envelope import write_event
 from compliance.rules.fold import advance, judge
 from compliance.rules.state import StudyState
-from compliance.rules.verdict import Denied, Verdict
+from compliance.rules.verdict import Allowed, Denied, Verdict
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 from tests import factories as make
@@ -90,7 +90,7 @@ class Federation:
     def must(self, kind: str, body: dict[str, Any], actor: str, **how: Any) -> None:
         """Say something that is allowed."""
         verdict = self.say(kind, body, actor, **how)
-        assert not isinstance(verdict, Denied), verdict
+        assert isinstance(verdict, Allowed), verdict
 
     # --- rounds ---
 

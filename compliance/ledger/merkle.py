@@ -45,18 +45,24 @@ class Tree:
         self._nodes = dict(nodes or {})
         self.size = size
 
-    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf hash; return the (level, position, hash) of each subtree it completes."""
+    def append(self, leaf: bytes) -> None:
+        """Add a leaf hash, and every subtree that it completes."""
         level, position, value = 0, self.size, leaf
-        made = [(level, position, value)]
         self._nodes[level, position] = value
         while position % 2:
             value = node_hash(self._nodes[level, position - 1], value)
             level, position = level + 1, position // 2
             self._nodes[level, position] = value
-            made.append((level, position, value))
         self.size += 1
-        return made
+
+    def completed(self, index: int) -> list[tuple[int, int, bytes]]:
+        """The (level, position, hash) of each subtree that leaf `index` completed."""
+        level, position = 0, index
+        found = [(level, position, self._nodes[level, position])]
+        while position % 2:
+            level, position = level + 1, position // 2
+            found.append((level, position, self._nodes[level, position]))
+        return found
 
     def root(self, size: int | None = None) -> bytes:
         """Root of the first `size` leaves (all, if not said)."""

@@ -51,11 +51,6 @@ class Event:
     nonce: str | None = None
     sealed: str | None = None
 
-    @property
-    def is_charter(self) -> bool:
-        """Whether this is entry 0 of a study."""
-        return self.type == CHARTER
-
 
 def parse_event(text: bytes) -> Event:
     """Read the text of a note as a statement with its typed body.

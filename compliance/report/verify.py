@@ -21,6 +21,7 @@ from compliance.records.envelope import parse_event
 from compliance.records.types import seconds_of
 from compliance.report import bag
 from compliance.report.bundle import SOFTWARE, manifest_text
+from compliance.report.card import check_card
 from compliance.report.derived import Log, derive, tags
 from compliance.report.models import check_model
 from compliance.rules.fold import replay
@@ -31,6 +32,7 @@ from compliance.signing.note import parse
 Result = Literal["pass", "fail", "cannot_tell", "not_applicable"]
 LATE_SECONDS = 600
 ENTRIES = "data/log/tile/entries/"
+CARD = "/card.json"
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,11 @@ def attached(work: Work) -> str | None:
     for path, data in found.items():
         if sha256_id(data) != state.charter.bundle_sha256:
             raise NotProven("attached", f"{path} is not the Flower bundle that the charter names")
-    return f"{len(found)} files" if found else None
+    cards = {p: d for p, d in work.files.items() if p.endswith(CARD)}
+    for path, data in cards.items():
+        check_card(path, data, work.entries)
+    count = len(found) + len(cards)
+    return f"{count} files" if count else None
 
 
 def models(work: Work) -> str | None:
@@ -332,7 +338,7 @@ def unattested(work: Work) -> str:
         if path.startswith("data/")
         and path not in known
         and not path.startswith("data/workflow/")
-        and not path.endswith(".safetensors")
+        and not path.endswith((".safetensors", CARD))
     ]
     words = f"by manifest only: {', '.join(loose)}. " if loose else ""
     return words + f"Outside: see LIMITS.md. Hospitals named: {len(state.charter.sites)}"

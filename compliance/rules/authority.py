@@ -8,7 +8,7 @@ Source: design/ledger.md §2.2 and §3.
 
 from __future__ import annotations
 
-from compliance.rules.phases import MOVING, STEPS, WRONG
+from compliance.rules.phases import MOVING, STEPS, WRONG, Phase
 from compliance.rules.said import Said
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import Denied
@@ -60,7 +60,7 @@ def check_authority(state: StudyState, said: Said) -> Denied | None:
 
 def _check_phase(state: StudyState, said: Said) -> Denied | None:
     if said.kind in MOVING and (state.phase, said.kind) not in STEPS:
-        if said.kind == "study.resumed" and state.stopped is None and state.closed is None:
+        if said.kind == "study.resumed" and state.phase is not Phase.CLOSED:
             return Denied("resume.signatures", "the study is not stopped")
         return Denied(WRONG[state.phase], said.kind, state.phase.value)
     return None

@@ -70,10 +70,6 @@ class KeyRing:
             return None
         return key
 
-    def names(self, role: str) -> list[str]:
-        """Key names of one role."""
-        return [name for name, holder in self.holders.items() if holder.role == role]
-
     def _take(self, key: VerifierKey, index: int) -> None:
         before = self.current.get(key.name)
         held = self.history.setdefault(key.name, [])

@@ -5,6 +5,8 @@ Source: design/ledger.md §2.2 and §5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from compliance.records.releases import (
     ModelRecalled,
     ModelReleased,
@@ -17,6 +19,50 @@ from compliance.rules.verdict import ALLOWED, Denied, Verdict
 
 RELEASED = "released"
 RECALLED = "recalled"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who said what about letting one model out, counted as the rule counts.
+
+    Args:
+        agreed: active hospitals that agreed to this form.
+        refused: hospitals that said no.
+        silent: active hospitals that said nothing.
+        needed: how many must agree.
+        veto: whether one no is enough.
+    """
+
+    agreed: list[str]
+    refused: list[str]
+    silent: list[str]
+    needed: int
+    veto: bool
+
+    @property
+    def vetoed(self) -> bool:
+        """Whether a no stands in the way."""
+        return self.veto and bool(self.refused)
+
+    @property
+    def enough(self) -> bool:
+        """Whether as many agreed as the charter asks, and nobody stands in the way."""
+        return not self.vetoed and len(self.agreed) >= self.needed
+
+
+def standing(state: StudyState, model: str, form: str) -> Standing:
+    """Count who agreed, refused or said nothing; whoever left the study no longer agrees."""
+    active = set(state.active_sites())
+    agreed = state.approvals.get((model, form), set()) & active
+    refused = state.refusals.get(model, set())
+    terms = state.charter.release
+    return Standing(
+        agreed=sorted(agreed),
+        refused=sorted(refused),
+        silent=sorted(active - agreed - refused),
+        needed=terms.k,
+        veto=terms.veto,
+    )
 
 
 def check_model(state: StudyState, model: str, *, start_too: bool = False) -> Denied | None:
@@ -64,17 +110,15 @@ def refuse(state: StudyState, said: Said) -> None:
 
 def may_release(state: StudyState, said: Said) -> Verdict:
     """Say whether this model may leave."""
-    body, terms = said.as_(ModelReleased), state.charter.release
+    body = said.as_(ModelReleased)
     wrong = check_model(state, body.model_sha256) or check_form(state, body.form)
     if wrong is not None:
         return wrong
-    against = state.refusals.get(body.model_sha256, set())
-    if terms.veto and against:
-        return Denied("release.refused", sorted(against))
-    given = state.approvals.get((body.model_sha256, body.form), set())
-    counted = given & set(state.active_sites())
-    if len(counted) < terms.k:
-        return Denied("release.approvals", len(counted), terms.k)
+    counted = standing(state, body.model_sha256, body.form)
+    if counted.vetoed:
+        return Denied("release.refused", counted.refused)
+    if not counted.enough:
+        return Denied("release.approvals", len(counted.agreed), counted.needed)
     return ALLOWED
 
 

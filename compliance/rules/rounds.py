@@ -99,9 +99,9 @@ def may_close(state: StudyState, said: Said) -> Verdict:
     """Say whether this account of the round is complete and true to what was submitted."""
     body = said.as_(RoundClosed)
     wrong = check_open(state, body.round)
-    running = state.open_round
-    if wrong is not None or running is None:
-        return wrong or ALLOWED
+    if wrong is not None:
+        return wrong
+    running = state.running
     return (
         _omission(running, body)
         or _inputs(running, body)

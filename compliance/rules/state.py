@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from compliance.errors import Refused
 from compliance.ledger.merkle import Tree
 from compliance.records.charter import CharterBody
 from compliance.records.decisions import DecisionDenied
@@ -103,6 +104,17 @@ class StudyState:
     def active_sites(self) -> list[str]:
         """Hospitals that signed the charter in force and have not left, sorted."""
         return sorted(self.signed - self.withdrawn)
+
+    @property
+    def running(self) -> OpenRound:
+        """The open round, for those who asked before whether there is one.
+
+        Raises:
+            Refused: no round is open.
+        """
+        if self.open_round is None:
+            raise Refused("round.sequence", found="no open round")
+        return self.open_round
 
     def spent(self, site: str, dataset: str) -> Decimal:
         """Epsilon that this dataset has cost in this study so far."""

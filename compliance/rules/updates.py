@@ -23,9 +23,9 @@ def may_submit(state: StudyState, said: Said) -> Verdict:
     """Say whether this update may leave the hospital."""
     body = said.as_(UpdateSubmitted)
     wrong = check_term(state, said) or check_open(state, body.round)
-    running = state.open_round
-    if wrong is not None or running is None:
-        return wrong or ALLOWED
+    if wrong is not None:
+        return wrong
+    running = state.running
     return (
         _turn(running, said)
         or _base(state, running, body)
@@ -39,8 +39,7 @@ def may_submit(state: StudyState, said: Said) -> Verdict:
 def submit(state: StudyState, said: Said) -> None:
     """Remember the update and charge its privacy cost, whether it is used later or not."""
     body = said.as_(UpdateSubmitted)
-    if state.open_round is not None:
-        state.open_round.submitted[said.site] = body
+    state.running.submitted[said.site] = body
     if body.dp is not None:
         pair = said.site, body.dataset
         state.epsilon_spent[pair] = state.spent(*pair) + Decimal(body.dp.epsilon)

@@ -1,0 +1,149 @@
+"""Studies and charters: list, draft checks, proposals, signatures, launch, progress."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from compliance.errors import Malformed, Refused
+from hub.api.access import MEMBERS, PEOPLE, RESEARCHER, SITES, Caller
+from hub.api.rooms import Hub
+from hub.services.studies import names_of
+
+routes = APIRouter()
+Someone = Annotated[Caller, Depends(PEOPLE)]
+Researcher = Annotated[Caller, Depends(RESEARCHER)]
+Hospital = Annotated[Caller, Depends(SITES)]
+Member = Annotated[Caller, Depends(MEMBERS)]
+
+
+class Draft(BaseModel):
+    """A draft to check or to complete; with text and signature, a proposal."""
+
+    model_config = ConfigDict(extra="forbid")
+    draft: dict[str, Any] = Field(default_factory=dict)
+    dry: bool = False
+    text_base64: str | None = None
+    signature: str | None = None
+
+
+class Release(BaseModel):
+    """Which model to release; the newest one, if none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+    model: str | None = Field(None, max_length=71)
+
+
+@routes.get("/studies")
+def studies(caller: Member, hub: Hub) -> list[dict[str, Any]]:
+    """Every study, proposals included; a hospital and its steward see those that name it."""
+    return hub.studies.all(caller.reach())
+
+
+@routes.get("/studies/{study}")
+def one(study: str, caller: Someone, hub: Hub) -> dict[str, Any]:
+    """One study as in the list."""
+    caller.must_reach(hub.studies.names(study))
+    return hub.studies.one(study)
+
+
+@routes.get("/studies/{study}/live")
+def live(study: str, caller: Someone, hub: Hub) -> dict[str, Any]:
+    """Who answered in the open round, who we wait for."""
+    caller.must_reach(hub.studies.names(study))
+    return hub.studies.live(study) | {"run": {"id": hub.runs.run_id(study)}}
+
+
+@routes.get("/studies/{study}/metrics")
+def metrics(study: str, caller: Someone, hub: Hub) -> list[dict[str, Any]]:
+    """What the hospitals reported, with counts."""
+    caller.must_reach(hub.studies.names(study))
+    return hub.studies.metrics(study)
+
+
+@routes.post("/studies/{study}/release")
+def release(study: str, body: Release, _: Researcher, hub: Hub) -> dict[str, Any]:
+    """Release a model to which enough hospitals have agreed."""
+    return hub.releases.release(study, body.model)
+
+
+@routes.get("/studies/{study}/card")
+def card(study: str, caller: Member, hub: Hub) -> Response:
+    """The card of the released model; its hash stands in the log."""
+    caller.must_reach(hub.studies.names(study))
+    return Response(hub.releases.card(study), media_type="application/json")
+
+
+@routes.get("/models")
+def models(caller: Someone, hub: Hub) -> list[dict[str, object]]:
+    """Every model in the registry, of the studies that the caller may read."""
+    readable = [row["study"] for row in hub.studies.all(caller.reach())]
+    return [row for study in sorted(readable) for row in hub.registry.models(study)]
+
+
+@routes.post("/charters/check")
+def check(body: Draft, caller: Researcher, hub: Hub) -> list[dict[str, Any]]:
+    """What every rule says to a draft; nothing is stored."""
+    vkey = _vkey(caller, hub)
+    return [asdict(finding) for finding in hub.charters.check(body.draft, vkey)]
+
+
+@routes.post("/charters")
+def propose(body: Draft, caller: Researcher, hub: Hub) -> dict[str, Any]:
+    """Propose a charter; with `dry`, return the text that an own key signs first."""
+    person, vkey = caller.known, _vkey(caller, hub)
+    if body.text_base64 and body.signature:
+        try:
+            text = base64.b64decode(body.text_base64, validate=True)
+        except ValueError:
+            raise Malformed("text", "it is not base64") from None
+        return hub.charters.propose(text, body.signature, person.number, vkey)
+    if not body.dry and hub.accounts.own_key(person) is not None:
+        raise Refused("charter.signatures", sentence="Sign the text with your own key first.")
+    text = hub.charters.prepare(body.draft, vkey)
+    if body.dry:
+        return {"text_base64": base64.b64encode(text).decode()}
+    line = hub.keys.researcher(person.number).line(text)
+    return hub.charters.propose(text, line, person.number, vkey)
+
+
+@routes.get("/charters/{charter_id}")
+def charter(charter_id: str, caller: Member, hub: Hub) -> dict[str, Any]:
+    """A charter with its text, signatures and refusals."""
+    found = hub.charters.get(charter_id)
+    caller.must_reach(names_of(found))
+    return found
+
+
+@routes.post("/charters/{charter_id}/signatures")
+def sign(charter_id: str, caller: Hospital, hub: Hub) -> dict[str, str]:
+    """Take a hospital's signature line."""
+    try:
+        line = str(json.loads(caller.body)["line"])
+    except (ValueError, KeyError, TypeError):
+        raise Malformed("signature", "the body holds no line") from None
+    hub.charters.sign(caller.hospital, charter_id, line)
+    return {"state": "signed"}
+
+
+@routes.post("/charters/{charter_id}/refusals")
+def refuse(charter_id: str, caller: Hospital, hub: Hub) -> dict[str, str]:
+    """Take a hospital's signed refusal."""
+    hub.charters.refuse(caller.hospital, charter_id, caller.body)
+    return {"state": "refused"}
+
+
+@routes.post("/charters/{charter_id}/launch")
+def launch(charter_id: str, _: Researcher, hub: Hub) -> dict[str, Any]:
+    """Write entry 0 and let the study run."""
+    return hub.charters.launch(charter_id)
+
+
+def _vkey(caller: Caller, hub: Hub) -> str:
+    own = hub.accounts.own_key(caller.known)
+    return own or str(hub.keys.researcher(caller.known.number).verifier)

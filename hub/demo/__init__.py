@@ -1,0 +1,1 @@
+"""`./consilium demo`: runs our own public commands as child processes, nothing internal."""

@@ -1,0 +1,1 @@
+"""Aggregation rules as values: init and apply."""

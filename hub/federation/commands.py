@@ -1,0 +1,94 @@
+"""Flower's own command line, run as a child with a calm environment of ours.
+
+Flower calls home and reads variables of whoever starts it; here a child gets a closed list.
+
+Source: design/federation.md §1, §2.1.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compliance.errors import NotReady, Unreachable
+
+KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+OURS = "CONSILIUM_"
+POLL_SECONDS = "0.25"
+SECONDS = 60
+ROOT = Path(__file__).parents[2]
+
+
+def flower_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Return the variables of a Flower child: no telemetry, no update check, a home of its own.
+
+    Args:
+        environment: of this process; only a closed list and our own names are kept.
+        home: FLWR_HOME, made when missing.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = {
+        name: value for name, value in environment.items() if name in KEPT or name.startswith(OURS)
+    }
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": POLL_SECONDS,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def program(name: str) -> str:
+    """Path of a program that was installed beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+def run_flower(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+) -> str:
+    """Run `flwr WORDS…` to its end and return what it printed.
+
+    Raises:
+        NotReady: it ended badly; the last line it said is in the finding.
+        Unreachable: it did not end in a minute.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program, argument list, no shell
+            [program("flwr"), *words],
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"`flwr {words[0]}` did not end in {SECONDS} s.") from error
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip())[-600:]
+        raise NotReady(f"`flwr {words[0]}` ended badly: {said}", "See the hub's log.")
+    return done.stdout
+
+
+def ask_flower(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run `flwr WORDS… --format json` and return its answer.
+
+    Raises:
+        NotReady: it ended badly, or said that it did not succeed.
+    """
+    said = run_flower([*words, "--format", "json"], environment)
+    answer: dict[str, Any] = json.loads(said)
+    if not answer.get("success"):
+        message = answer.get("error-message") or said
+        raise NotReady(f"`flwr {words[0]}` said: {str(message)[-600:]}", "See the hub's log.")
+    return answer

@@ -1,0 +1,177 @@
+"""What studies are made from: recipes by their hash, and data sets as hospitals registered them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from compliance.canonical import sha256_id
+from compliance.errors import Malformed, NotReady, Refused
+from compliance.records.consortium import DatasetRegistered
+from compliance.records.envelope import parse_event
+from compliance.records.recipe import Recipe, parse_recipe, shipped, with_changes
+from compliance.signing.keys import VerifierKey
+from compliance.signing.note import parse
+from hub.services.clock import Clock, text_of
+from hub.storage import studies as rows
+from hub.storage.database import Database
+from hub.storage.members import find_member
+
+MAX_DESCRIPTION = 1 << 20
+
+
+class CatalogueService:
+    """Recipes and data sets.
+
+    Args:
+        database: where they lie.
+        clock: the time now.
+        consortium: id of the agreement; a registration names it.
+    """
+
+    def __init__(self, *, database: Database, clock: Clock, consortium: str) -> None:
+        self._database, self._clock, self._consortium = database, clock, consortium
+
+    def recipes(self) -> list[dict[str, Any]]:
+        """Every recipe: those of this release and those that a charter changed."""
+        with self._database.reading() as session:
+            stored = [parse_recipe(row.document) for row in rows.all_recipes(session)]
+        known = {recipe.sha256: recipe for recipe in (*shipped().values(), *stored)}
+        return [
+            {
+                "id": recipe.id,
+                "version": recipe.version,
+                "sha256": sha256,
+                "document": recipe.plain(),
+            }
+            for sha256, recipe in sorted(known.items(), key=lambda pair: pair[1].id)
+        ]
+
+    def recipe(self, sha256: str) -> Recipe:
+        """A recipe by its hash.
+
+        Raises:
+            NotReady: it is not known here.
+        """
+        for recipe in shipped().values():
+            if recipe.sha256 == sha256:
+                return recipe
+        with self._database.reading() as session:
+            row = rows.find_recipe(session, sha256)
+        if row is None:
+            raise NotReady(f"no recipe {sha256} is known here.", "See GET /api/v1/recipes.")
+        return parse_recipe(row.document)
+
+    def change(self, base: str, changes: dict[str, Any]) -> Recipe:
+        """Make and keep a new version of a recipe.
+
+        Raises:
+            NotReady: no such recipe.
+            Malformed: a number outside its bounds.
+        """
+        found = shipped().get(base)
+        found = self.recipe(base) if found is None else found
+        made = with_changes(found, changes)
+        with self._database.transaction() as session:
+            rows.keep(session, rows.RecipeRow(sha256=made.sha256, document=made.encode()))
+        return made
+
+    def register(self, site: str, note: bytes) -> None:
+        """Keep a hospital's signed `dataset.registered`.
+
+        Raises:
+            Refused: another site, another consortium, or a signature that does not verify.
+            Malformed: not such a note.
+        """
+        parsed = parse(note)
+        event = parse_event(parsed.text)
+        body = event.body
+        if not isinstance(body, DatasetRegistered) or event.log != self._consortium:
+            raise Malformed("registration", "it is no dataset.registered of this consortium")
+        if event.actor != f"{site}/node":
+            raise Refused("event.signer", event.actor, f"{site}/node")
+        with self._database.transaction() as session:
+            member = find_member(session, site)
+            key = VerifierKey.parse(member.node) if member else None
+            signed = key is not None and any(
+                key.key_id == line.key_id and key.verifies(parsed.text, line.signature)
+                for line in parsed.lines
+            )
+            if not signed:
+                raise Refused("event.signer", sentence="The signature does not verify.")
+            known = rows.find_dataset(session, site, body.dataset, body.version)
+            row = rows.DatasetRow(
+                site=site,
+                dataset=body.dataset,
+                version=body.version,
+                note=note,
+                registered=text_of(self._clock),
+                description=known.description if known else None,
+            )
+            rows.keep(session, row)
+
+    def describe(self, site: str, dataset: str, version: str, data: bytes) -> None:
+        """Keep the description whose hash was registered.
+
+        Raises:
+            NotReady: the data set is not registered.
+            Refused: another hash than registered.
+        """
+        if len(data) > MAX_DESCRIPTION:
+            raise Malformed("description", "it is larger than 1 MiB")
+        with self._database.transaction() as session:
+            row = rows.find_dataset(session, site, dataset, version)
+            if row is None:
+                raise NotReady("this version is not registered.", "Register it first.")
+            registered = _registered(row)
+            if sha256_id(data) != registered.description_sha256:
+                raise Refused("dataset.description", sha256_id(data), registered.description_sha256)
+            row.description = data
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """The newest version of every data set, in closed words and buckets."""
+        with self._database.reading() as session:
+            found = rows.newest_datasets(session)
+            titles = {row.site: find_member(session, row.site) for row in found}
+        listed = []
+        for row in found:
+            member, body = titles[row.site], _registered(row)
+            listed.append(
+                {
+                    "site": row.site,
+                    "title": member.title if member else row.site,
+                    **body.plain(),
+                    "registered": row.registered,
+                    "description": json.loads(row.description) if row.description else None,
+                }
+            )
+        return listed
+
+    def dataset(self, site: str, name: str, version: str | None) -> DatasetRegistered:
+        """A registered data set: the version that is named, else the newest.
+
+        Raises:
+            NotReady: the hospital has not registered it.
+        """
+        with self._database.reading() as session:
+            found = [
+                row
+                for row in rows.newest_datasets(session)
+                if (row.site, row.dataset) == (site, name)
+            ]
+            if version is not None:
+                exact = rows.find_dataset(session, site, name, version)
+                found = [exact] if exact else []
+        if not found:
+            raise NotReady(
+                f"{site} has registered no data set {name}.",
+                "The hospital runs `consilium site import` and `consilium site serve`.",
+            )
+        return _registered(found[0])
+
+
+def _registered(row: rows.DatasetRow) -> DatasetRegistered:
+    body = parse_event(parse(row.note).text).body
+    if not isinstance(body, DatasetRegistered):
+        raise Malformed("registration", "the stored note is no dataset.registered")
+    return body

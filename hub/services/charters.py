@@ -1,0 +1,307 @@
+"""Charters: proposed by a researcher, signed or refused at each hospital, launched into a log.
+
+Nothing in these tables is an approval: launching folds the signatures themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compliance.canonical import sha256_id
+from compliance.errors import Malformed, NotReady, Refused
+from compliance.records.charter import CharterBody
+from compliance.records.consortium import StudyRefusal
+from compliance.records.envelope import parse_event, write_event
+from compliance.records.recipe import Recipe, layout_of
+from compliance.rules.check import Finding, check_charter
+from compliance.signing.keys import NOTE, SigningKey, VerifierKey
+from compliance.signing.note import assemble, parse, parse_line
+from hub.services.clock import Clock, text_of
+from hub.services.drafts import Drafter, Frame
+from hub.services.keys import STUDY_BYTES, KeyStore
+from hub.services.ledger import LedgerService
+from hub.services.registry import ModelRegistry
+from hub.services.start import initial_vector
+from hub.storage import studies as rows
+from hub.storage.database import Database
+
+
+class CharterService:
+    """Drafts, proposals, signatures, launch.
+
+    Args:
+        database: where charters lie.
+        drafter: completes drafts.
+        ledger: opens the study's log.
+        registry: keeps the start model.
+        keys: the hub's keys.
+        frame: makes what a charter takes from the hub; given the log key and a researcher key.
+        clock: the time now.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        drafter: Drafter,
+        ledger: LedgerService,
+        registry: ModelRegistry,
+        keys: KeyStore,
+        frame: Callable[[SigningKey, str], Frame],
+        clock: Clock,
+    ) -> None:
+        self._database, self._drafter, self._ledger = database, drafter, ledger
+        self._registry, self._keys, self._frame = registry, keys, frame
+        self._clock = clock
+
+    def check(self, draft: Mapping[str, Any], researcher_vkey: str) -> list[Finding]:
+        """What every charter rule says to a draft; nothing is stored."""
+        study = "0" * 2 * STUDY_BYTES
+        try:
+            recipe = self._drafter.recipe(draft)
+            trial = SigningKey(f"{self._keys.hub_name}/study/{study}", NOTE, bytes(32))
+            frame = self._frame(trial, researcher_vkey)
+            body = self._drafter.complete(draft, frame, recipe, "sha256:" + "0" * 64)
+        except (NotReady, Malformed) as error:
+            return [Finding("charter.form", str(error), None, None, allowed=False)]
+        return check_charter(body, text_of(self._clock))
+
+    def prepare(self, draft: Mapping[str, Any], researcher_vkey: str) -> bytes:
+        """The text that the researcher signs; the start model is written beside.
+
+        Raises:
+            Refused: a charter rule says no.
+            NotReady, Malformed: the draft cannot be completed.
+        """
+        study = self._keys.new_study()
+        recipe = self._drafter.recipe(draft)
+        frame = self._frame(self._keys.log(study), researcher_vkey)
+        initial = self._start(study, recipe)
+        body = self._drafter.complete(draft, frame, recipe, initial)
+        for finding in check_charter(body, text_of(self._clock)):
+            if not finding.allowed:
+                raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
+        return write_event("charter", body, time=text_of(self._clock))
+
+    def propose(
+        self, text: bytes, line: str, proposer: int, researcher_vkey: str
+    ) -> dict[str, Any]:
+        """Keep a proposal that the researcher signed.
+
+        Raises:
+            Refused: not the researcher's signature, or a charter rule says no.
+            NotReady: the start model is not here, or the study has another charter already.
+            Malformed: not a charter.
+        """
+        body = _charter(text)
+        key = VerifierKey.parse(researcher_vkey)
+        parsed = parse_line(line)
+        if body.researcher != researcher_vkey or not key.verifies(text, parsed.signature):
+            raise Refused("charter.signatures", sentence="The researcher's signature is missing.")
+        self._check_frame(body)
+        charter_id, study = sha256_id(text), body.origin.rsplit("/", 1)[-1]
+        self._registry.read(study, body.initial_model_sha256)
+        with self._database.transaction("charters") as session:
+            known = rows.charter_of_study(session, study)
+            if known is not None and known.charter_id != charter_id:
+                raise NotReady("this study has another charter already.", "Prepare a new draft.")
+            if known is None:
+                row = rows.CharterRow(
+                    charter_id=charter_id,
+                    study=study,
+                    text=text,
+                    researcher_line=line.strip(),
+                    proposer=proposer,
+                    created=text_of(self._clock),
+                )
+                rows.keep(session, row)
+        return {"charter_id": charter_id, "study": study, "text_base64": _b64(text)}
+
+    def _check_frame(self, body: CharterBody) -> None:
+        """A text that came back signed must be one that this hub could have made."""
+        study = body.origin.rsplit("/", 1)[-1]
+        frame = self._frame(self._keys.log(study), body.researcher)
+        given = (body.origin, body.log_key, body.hub_key, body.consortium, body.bundle_sha256)
+        made = (
+            frame.origin,
+            str(frame.log_key.verifier),
+            frame.hub_vkey,
+            frame.consortium,
+            frame.bundle_sha256,
+        )
+        if given != made:
+            raise Refused("charter.keys", sentence="The text was not prepared by this hub.")
+        for finding in check_charter(body.plain(), text_of(self._clock)):
+            if not finding.allowed:
+                raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
+
+    def get(self, charter_id: str) -> dict[str, Any]:
+        """A charter with its signatures, refusals and what is missing.
+
+        Raises:
+            NotReady: unknown.
+        """
+        with self._database.reading() as session:
+            row = self._row(rows.find_charter(session, charter_id), charter_id)
+            signed = rows.signatures(session, charter_id)
+            refused = rows.refusals(session, charter_id)
+        body = _charter(row.text)
+        names = {item.key_name.split("/", 1)[0] for item in signed}
+        return {
+            "charter_id": charter_id,
+            "study": row.study,
+            "state": _state(row, names, refused, body),
+            "title": body.title,
+            "text_base64": _b64(row.text),
+            "body": body.plain(),
+            "proposer": row.proposer,
+            "created": row.created,
+            "researcher_line": row.researcher_line,
+            "signatures": [
+                {"name": item.key_name, "line": item.line, "time": item.time} for item in signed
+            ],
+            "refusals": [
+                {"site": item.site, "reason": item.reason, "time": item.time} for item in refused
+            ],
+            "required": body.signatures_required,
+            "missing": sorted(set(body.site_names()) - names),
+        }
+
+    def of_study(self, study: str) -> dict[str, Any]:
+        """A charter by its study.
+
+        Raises:
+            NotReady: unknown.
+        """
+        with self._database.reading() as session:
+            row = self._row(rows.charter_of_study(session, study), study)
+        return self.get(row.charter_id)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every charter, newest first."""
+        with self._database.reading() as session:
+            names = [row.charter_id for row in rows.all_charters(session)]
+        return [self.get(name) for name in names]
+
+    def sign(self, site: str, charter_id: str, line: str) -> None:
+        """Keep a hospital's signature line; before the launch it waits, afterwards it is too late.
+
+        Raises:
+            Refused: not this hospital's institution key, or the signature does not verify.
+            NotReady: the study is launched.
+        """
+        parsed = parse_line(line)
+        with self._database.transaction("charters") as session:
+            row = self._row(rows.find_charter(session, charter_id), charter_id)
+            mine = _charter(row.text).site(site)
+            key = VerifierKey.parse(mine.institution) if mine else None
+            if key is None or (parsed.name, parsed.key_id) != (key.name, key.key_id):
+                raise Refused("event.signer", parsed.name, f"{site}/institution")
+            if not key.verifies(row.text, parsed.signature):
+                raise Refused("event.signer", sentence="The signature does not verify.")
+            if row.launched:
+                raise NotReady(
+                    "the study is launched.", "Join it by an entry `site.joined` in its log."
+                )
+            signature = rows.SignatureRow(
+                charter_id=charter_id,
+                key_name=key.name,
+                line=line.strip(),
+                time=text_of(self._clock),
+            )
+            rows.keep(session, signature)
+
+    def refuse(self, site: str, charter_id: str, note: bytes) -> None:
+        """Keep a hospital's signed refusal; a signature that it gave before counts no more.
+
+        Raises:
+            Refused: not signed by this hospital's institution key.
+            Malformed: no refusal of this charter.
+            NotReady: the study is launched.
+        """
+        parsed = parse(note)
+        event = parse_event(parsed.text)
+        body = event.body
+        if not isinstance(body, StudyRefusal) or body.charter != charter_id:
+            raise Malformed("refusal", "it is no refusal of this charter")
+        with self._database.transaction("charters") as session:
+            row = self._row(rows.find_charter(session, charter_id), charter_id)
+            mine = _charter(row.text).site(site)
+            key = VerifierKey.parse(mine.institution) if mine else None
+            if key is None or not any(
+                line.name == key.name and key.verifies(parsed.text, line.signature)
+                for line in parsed.lines
+            ):
+                raise Refused("event.signer", event.actor, f"{site}/institution")
+            if row.launched:
+                raise NotReady(
+                    "the study is launched.", "Leave it: `consilium site withdraw STUDY`."
+                )
+            rows.drop_signature(session, charter_id, key.name)
+            refusal = rows.RefusalRow(
+                charter_id=charter_id,
+                site=site,
+                note=note,
+                reason=str(body.reason),
+                time=text_of(self._clock),
+            )
+            rows.keep(session, refusal)
+
+    def launch(self, charter_id: str) -> dict[str, Any]:
+        """Put the signatures together, fold them, and write entry 0 of the study's log.
+
+        Raises:
+            Refused: too few signatures, or another charter rule says no.
+            NotReady: launched already, or its start model is gone.
+        """
+        self._start_model(charter_id)
+        with self._database.transaction("charters") as session:
+            row = self._row(rows.find_charter(session, charter_id), charter_id)
+            if row.launched:
+                raise NotReady("the study is launched already.", "Watch it.")
+            lines = [item.line for item in rows.signatures(session, charter_id)]
+            note = assemble(row.text, [row.researcher_line, *lines])
+            self._ledger.begin(session, row.study, note)
+            row.launched = text_of(self._clock)
+            study, body = row.study, _charter(row.text)
+            self._registry.enter(session, study, body.initial_model_sha256, "initial")
+        return {"study": study, "log": body.origin, "charter_id": charter_id}
+
+    def _start_model(self, charter_id: str) -> None:
+        with self._database.reading() as session:
+            row = self._row(rows.find_charter(session, charter_id), charter_id)
+        self._registry.read(row.study, _charter(row.text).initial_model_sha256)
+
+    def _start(self, study: str, recipe: Recipe) -> str:
+        layout = layout_of(recipe)
+        vector = initial_vector(layout, f"{study}:{recipe.seed}".encode()).tobytes()
+        return self._registry.write(study, layout, vector)
+
+    def _row(self, row: rows.CharterRow | None, asked: str) -> rows.CharterRow:
+        if row is None:
+            raise NotReady(f"there is no charter or study {asked}.", "List them: GET /studies.")
+        return row
+
+
+def _charter(text: bytes) -> CharterBody:
+    body = parse_event(text).body
+    if not isinstance(body, CharterBody):
+        raise Malformed("charter", "it is another kind of statement")
+    return body
+
+
+def _state(
+    row: rows.CharterRow, names: set[str], refused: list[rows.RefusalRow], body: CharterBody
+) -> str:
+    if row.launched:
+        return "launched"
+    unwilling = {item.site for item in refused} - names
+    if len(body.sites) - len(unwilling) < body.signatures_required:
+        return "refused"
+    return "signed" if len(names) >= body.signatures_required else "proposed"
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

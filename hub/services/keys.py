@@ -1,0 +1,55 @@
+"""The hub's own keys: events, one per log, and one per researcher who brings none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compliance.errors import NotReady
+from compliance.signing.keyfile import read_key, write_key
+from compliance.signing.keys import NOTE, SigningKey
+from hub.services.clock import Random
+
+STUDY_BYTES = 8
+
+
+class KeyStore:
+    """Key files below `<home>/keys`, mode 0600, made at first use.
+
+    Args:
+        folder: where they lie.
+        hub_name: first part of every key name.
+        random: source of keys and study ids.
+    """
+
+    def __init__(self, *, folder: Path, hub_name: str, random: Random) -> None:
+        self._folder, self.hub_name, self._random = folder, hub_name, random
+        self._known: dict[str, SigningKey] = {}
+
+    @property
+    def events(self) -> SigningKey:
+        """The key by which the hub makes statements."""
+        return self._get("events.key", f"{self.hub_name}/events")
+
+    def new_study(self) -> str:
+        """16 hex digits for a new study; random, because the charter names its own log."""
+        return self._random(STUDY_BYTES).hex()
+
+    def log(self, study: str) -> SigningKey:
+        """The key of a study's log."""
+        return self._get(f"{study}.key", f"{self.hub_name}/study/{study}")
+
+    def researcher(self, account: int) -> SigningKey:
+        """The key that the hub keeps for a researcher without an own one: hub-attested."""
+        return self._get(f"researcher-{account}.key", f"{self.hub_name}/r-{account}")
+
+    def _get(self, file: str, name: str) -> SigningKey:
+        if file not in self._known:
+            path = self._folder / file
+            if not path.exists():
+                try:
+                    write_key(path, SigningKey.generate(name, NOTE, self._random))
+                except NotReady:
+                    if not path.exists():
+                        raise
+            self._known[file] = read_key(path)
+        return self._known[file]

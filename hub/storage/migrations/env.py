@@ -1,0 +1,18 @@
+"""Alembic's entry: runs migrations on the connection that `hub.storage.schema` hands in."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from hub.storage import accounts, intents, ledger, members, studies
+from hub.storage.database import Base
+
+TABLES = (accounts, intents, ledger, members, studies)
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

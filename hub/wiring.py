@@ -1,0 +1,277 @@
+"""The hub's parts, put together by hand; the only place where clock and randomness are bound."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from compliance.errors import NotReady
+from compliance.signing.keys import SigningKey
+from hub.services.accounts import AccountService
+from hub.services.acts import acts
+from hub.services.catalogue import CatalogueService
+from hub.services.charters import CharterService
+from hub.services.clock import Clock, Random
+from hub.services.drafts import Drafter, Frame
+from hub.services.exports import ExportService
+from hub.services.intents import Act, IntentService
+from hub.services.keys import KeyStore
+from hub.services.ledger import LedgerService
+from hub.services.members import Hub, MemberService
+from hub.services.passwords import Passwords
+from hub.services.registry import ModelRegistry
+from hub.services.releases import ReleaseService
+from hub.services.rounds import RoundService
+from hub.services.runs import RunService
+from hub.services.studies import StudyService
+from hub.services.trust import read_trust
+from hub.settings import FILE, Settings
+from hub.storage.database import Database
+from hub.storage.schema import check_revision, upgrade
+
+
+def clock() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def nonce() -> str:
+    """32 hex digits that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+@dataclass
+class Rooms:
+    """Every part of the hub, made when it is first asked for.
+
+    Args:
+        settings: the hub's settings.
+        clock: the time now.
+        random: source of tokens and keys.
+        superlink: tells the state of the SuperLink, where one is supervised.
+        passwords: makes and checks password hashes.
+    """
+
+    settings: Settings
+    clock: Clock = clock
+    random: Random = secrets.token_bytes
+    superlink: Callable[[], str] = lambda: "not here"
+    passwords: Passwords = field(default_factory=Passwords)
+
+    @cached_property
+    def database(self) -> Database:
+        """The hub's database."""
+        if not (self.settings.home / FILE).is_file():
+            raise NotReady(
+                f"{self.settings.home} is not the home of a hub.",
+                "Run `consilium hub init`, or name another home with --home.",
+            )
+        return Database(self.settings.url)
+
+    def ready(self) -> None:
+        """Check what must hold before anything is served.
+
+        Raises:
+            NotReady: the database has another revision, or a log was changed in it.
+        """
+        self.check_database()
+        self.ledger.check()
+
+    def check_database(self) -> None:
+        """Check that the database answers and has the revision of this release.
+
+        Raises:
+            NotReady: it has another revision.
+        """
+        check_revision(self.database)
+
+    def upgrade(self) -> str:
+        """Bring the database to the revision of this release; returns it."""
+        return upgrade(self.database)
+
+    @cached_property
+    def keys(self) -> KeyStore:
+        """The hub's own keys."""
+        return KeyStore(folder=self.settings.keys, hub_name=self.settings.name, random=self.random)
+
+    @cached_property
+    def accounts(self) -> AccountService:
+        """People and their sessions."""
+        return AccountService(
+            database=self.database,
+            clock=self.clock,
+            random=self.random,
+            passwords=self.passwords,
+            idle=timedelta(minutes=self.settings.session_idle_minutes),
+            longest=timedelta(hours=self.settings.session_hours),
+        )
+
+    @cached_property
+    def members(self) -> MemberService:
+        """The hospitals."""
+        settings, database = self.settings, self.database
+        hub = Hub(
+            name=settings.name,
+            address=settings.address,
+            ca_sha256=hashlib.sha256(self.ca_path.read_bytes()).hexdigest(),
+            events_vkey=str(self.keys.events.verifier),
+            consortium=settings.consortium,
+            fleet_host=settings.host,
+            fleet_port=settings.public_port,
+        )
+        return MemberService(
+            database=database,
+            clock=self.clock,
+            random=self.random,
+            hub=hub,
+            trust=self._trust,
+        )
+
+    @cached_property
+    def ledger(self) -> LedgerService:
+        """The logs."""
+        return LedgerService(
+            database=self.database,
+            events=self.keys.events,
+            log_key=self.keys.log,
+            clock=self.clock,
+            nonce=lambda: self.random(16).hex(),
+            pause=self.settings.checkpoint_seconds,
+        )
+
+    @cached_property
+    def catalogue(self) -> CatalogueService:
+        """Recipes and data sets."""
+        return CatalogueService(
+            database=self.database, clock=self.clock, consortium=self.settings.consortium
+        )
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """Models."""
+        return ModelRegistry(
+            database=self.database,
+            home=self.settings.home,
+            clock=self.clock,
+            recipe=self._model_words,
+        )
+
+    @cached_property
+    def charters(self) -> CharterService:
+        """Charters and their signatures."""
+        return CharterService(
+            database=self.database,
+            drafter=Drafter(catalogue=self.catalogue, members=self.members),
+            ledger=self.ledger,
+            registry=self.registry,
+            keys=self.keys,
+            frame=self._frame,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def studies(self) -> StudyService:
+        """What people see of studies."""
+        return StudyService(charters=self.charters, ledger=self.ledger, members=self.members)
+
+    @cached_property
+    def runs(self) -> RunService:
+        """Flower runs and leases."""
+        return RunService(database=self.database, ledger=self.ledger, clock=self.clock)
+
+    @cached_property
+    def rounds(self) -> RoundService:
+        """What happens in rounds."""
+        return RoundService(
+            ledger=self.ledger, registry=self.registry, runs=self.runs, clock=self.clock
+        )
+
+    @cached_property
+    def releases(self) -> ReleaseService:
+        """Which models may be handed out."""
+        return ReleaseService(ledger=self.ledger, registry=self.registry)
+
+    @cached_property
+    def exports(self) -> ExportService:
+        """Bundles and model files."""
+        return ExportService(
+            database=self.database,
+            ledger=self.ledger,
+            registry=self.registry,
+            releases=self.releases,
+            keys=self.keys,
+            home=self.settings.home,
+            clock=self.clock,
+            random=self.random,
+        )
+
+    @cached_property
+    def intents(self) -> IntentService:
+        """Acts that wait for a yes."""
+        return IntentService(
+            database=self.database,
+            accounts=self.accounts,
+            acts=self.acts,
+            clock=self.clock,
+            random=self.random,
+        )
+
+    @cached_property
+    def acts(self) -> dict[str, Act]:
+        """Every act that a person confirms."""
+        return acts(
+            charters=self.charters,
+            accounts=self.accounts,
+            members=self.members,
+            ledger=self.ledger,
+            exports=self.exports,
+            releases=self.releases,
+            keys=self.keys,
+            home=self.settings.home,
+        )
+
+    def enrol_link(self, code: str) -> str:
+        """The one-time link of an enrolment code."""
+        base = self.settings.dashboard_url or self.settings.address
+        return f"{base}/enrol?code={code}"
+
+    @property
+    def ca_path(self) -> Path:
+        """The authority's certificate."""
+        return self.settings.tls / "ca.pem"
+
+    def _trust(self) -> tuple[str, dict[str, str]]:
+        signed = read_trust(self.settings.home)
+        return signed.bundle_sha256, signed.signers
+
+    def _frame(self, log_key: SigningKey, researcher_vkey: str) -> Frame:
+        return Frame(
+            consortium=self.settings.consortium,
+            origin=log_key.name,
+            log_key=log_key,
+            hub_vkey=str(self.keys.events.verifier),
+            researcher_vkey=researcher_vkey,
+            bundle_sha256=read_trust(self.settings.home).bundle_sha256,
+            now=self.clock(),
+        )
+
+    def _model_words(self, study: str) -> dict[str, str]:
+        charter = self.ledger.state(study).charter
+        recipe = self.catalogue.recipe(charter.recipe.sha256)
+        return {
+            "study": study,
+            "recipe": recipe.encode().decode(),
+            "recipe_sha256": charter.recipe.sha256,
+            "label_map_sha256": charter.task.label_map_sha256,
+            "preprocessing_sha256": charter.task.preprocessing_sha256,
+        }
+
+
+def hub_rooms(settings: Settings) -> Rooms:
+    """Put the hub together."""
+    return Rooms(settings)

@@ -1,0 +1,194 @@
+"""The agent: mirrors and witnesses every study, sends what waits, tells the hub that it lives.
+
+It dials out and opens no port. One tick is one look at everything; a hub that is away stops
+nothing here, the next tick tries again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from compliance.errors import ConsiliumError, NotReady, Unreachable
+from site_node.wiring import Rooms
+
+PARTS = ("consilium-federation", "flwr", "torch")
+
+
+class Supervisor(Protocol):
+    """What the agent needs of whoever keeps Flower's SuperNode running."""
+
+    def start(self) -> None:
+        """Start the SuperNode."""
+
+    def stop(self) -> None:
+        """End it with all its children."""
+
+    @property
+    def state(self) -> str:
+        """`up`, `connecting`, `refused` or why it is not up."""
+
+
+class Tended(Protocol):
+    """What the agent needs of whoever keeps the warm worker."""
+
+    def tend(self, *, needed: bool) -> None:
+        """Start it when it is needed, end it when it is not."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Agent:
+    """Runs the site until it is told to stop.
+
+    Args:
+        rooms: the site's parts.
+        supervisor: keeps the SuperNode running.
+        say: prints one line for the person who looks on.
+        bundle_refused: set by the supervisor when Flower refused a bundle.
+        workshop: keeps the warm worker while a study needs it.
+    """
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        supervisor: Supervisor,
+        say: Callable[[str], None],
+        bundle_refused: Event | None = None,
+        workshop: Tended | None = None,
+    ) -> None:
+        self._workshop = workshop
+        self._rooms, self._supervisor, self._say = rooms, supervisor, say
+        self._bundle_refused = bundle_refused or Event()
+        self._hub_away = False
+        self._beaten: datetime | None = None
+        self._last: dict[str, tuple[str, int]] = {}
+
+    def run(self, stop: Event) -> None:
+        """Tick until `stop` is set; the SuperNode ends with it."""
+        self._supervisor.start()
+        try:
+            while not stop.is_set():
+                self.tick()
+                stop.wait(self._rooms.settings.poll_seconds)
+        finally:
+            self._supervisor.stop()
+            if self._workshop is not None:
+                self._workshop.stop()
+
+    def tick(self) -> None:
+        """Look at everything once; never raises for what the hub does or leaves undone."""
+        try:
+            refused = self._bundle_refused.is_set()  # asked first: the mirror below is then newer
+            self._heartbeat()
+            self._rooms.registrar.register_new()
+            self._rooms.steward.keep_word()
+            for told in self._rooms.hub.studies():
+                self._look(str(told.get("study") or ""))
+            if refused:
+                self._report_bundle()
+            if self._workshop is not None:
+                self._workshop.tend(needed=self._rooms.mirror.any_open())
+            self._back()
+        except Unreachable as error:
+            self._away(error)
+        except ConsiliumError as error:
+            self._trouble("agent", None, error)
+
+    def _report_bundle(self) -> None:
+        self._bundle_refused.clear()
+        self._rooms.release.refuse_bundle()
+        self._say("A bundle that this hospital does not trust was refused; nothing of it ran.")
+
+    def _look(self, study: str) -> None:
+        try:
+            step = self._rooms.witness.step(study)
+            self._rooms.witness.follow_quorum(study)
+        except Unreachable:
+            raise
+        except ConsiliumError as error:
+            if self._rooms.mirror.head(study) is not None:
+                self._trouble("mirror", study, error)
+            return  # a study that is not launched has no log yet
+        if self._last.get(study) != (step.outcome, step.size):
+            self._last[study] = (step.outcome, step.size)
+            if step.outcome == "alarm":
+                self._say(f"ALARM in study {study}: {step.rule}. Run `consilium site doctor`.")
+
+    def _heartbeat(self) -> None:
+        now = self._rooms.clock()
+        rhythm = timedelta(seconds=self._rooms.settings.heartbeat_seconds)
+        if self._beaten is not None and now - self._beaten < rhythm:
+            return
+        self._rooms.hub.heartbeat(self.states(), versions())
+        self._beaten = now
+
+    def states(self) -> dict[str, object]:
+        """Codes and counts for the hub; no path, no sentence."""
+        return {
+            "supernode": str(self._supervisor.state),
+            "alarms": len(self._rooms.mirror.alarms()),
+            "waiting": self._rooms.statements.waiting(),
+            "logs": {head.study: head.size for head in self._rooms.mirror.heads()},
+        }
+
+    def _away(self, error: Unreachable) -> None:
+        if not self._hub_away:
+            self._hub_away = True
+            self._rooms.journal.write("hub.away", said=str(error))
+            self._say(f"{error} Going on; what waits is sent later.")
+
+    def _back(self) -> None:
+        if self._hub_away:
+            self._hub_away = False
+            self._rooms.journal.write("hub.back")
+            self._say("The hub answers again.")
+
+    def _trouble(self, what: str, study: str | None, error: ConsiliumError) -> None:
+        place = (what + (study or ""), -1)
+        if self._last.get(str(error)) != place:
+            self._last[str(error)] = place
+            self._rooms.journal.write("trouble", study=study, what=what, said=str(error))
+            self._say(str(error))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides whether this site and the hub understand each other."""
+    found = {}
+    for part in PARTS:
+        try:
+            found[part] = version(part)
+        except PackageNotFoundError:
+            found[part] = "unknown"
+    return found
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Hold the home for one `site serve`; a second one is told so.
+
+    Raises:
+        NotReady: another process serves this home.
+    """
+    folder = home / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "serve.lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotReady(
+                f"{home} is served by another process already.",
+                "Use that one, or end it before starting this.",
+            ) from None
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,270 @@
+"""The card: what will happen HERE if this hospital signs; each line has its source.
+
+Numbers come from this site's own catalogue and settings, the rest from the text that would be
+signed; nothing is taken from what the hub says about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compliance.canonical import digest_of, sha256_id
+from compliance.errors import ConsiliumError, Malformed, NotReady, Refused
+from compliance.ledger.policy import policy_of_charter
+from compliance.records.charter import CharterBody
+from compliance.records.envelope import parse_event
+from compliance.records.recipe import Recipe, layout_of
+from compliance.rules.check import Finding, check_charter
+from compliance.rules.words import SENTENCES
+from site_node.gate.keys import PublicKeys
+from site_node.gate.permits import Datasets
+from site_node.gate.terms import cases, check_own_limits, check_time
+from site_node.settings import Settings
+
+MIB = 1 << 20
+VALUE_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A charter's text as it would be signed, and what it says."""
+
+    charter_id: str
+    study: str
+    text: bytes
+    body: CharterBody
+
+
+@dataclass(frozen=True)
+class Here:
+    """What this site knows by itself when it judges a charter."""
+
+    settings: Settings
+    public: PublicKeys
+    catalogue: Datasets
+    recipe: Recipe | None
+    now: str
+
+
+def read_draft(charter_id: str, text: bytes) -> Draft:
+    """Read the text of a charter and compare it with its id.
+
+    Raises:
+        Refused: the text has another hash than the id (`charter.id`).
+        Malformed: it is no charter.
+    """
+    if sha256_id(text) != charter_id:
+        raise Refused(
+            "charter.id",
+            sha256_id(text),
+            charter_id,
+            "The hub handed out another text than the one with this id; do not sign it.",
+        )
+    body = parse_event(text).body
+    if not isinstance(body, CharterBody):
+        raise Malformed("charter", "the text is another kind of statement")
+    return Draft(charter_id, body.origin.rsplit("/", 1)[-1], text, body)
+
+
+def findings(draft: Draft, here: Here) -> list[Finding]:
+    """Every charter rule, then this hospital's own questions; nothing is sent."""
+    found = list(check_charter(draft.body.plain(), here.now))
+    found += [_identity(draft.body, here), _bundle(draft.body, here)]
+    own: dict[str, Callable[[], None]] = {
+        "charter.expired": lambda: check_time(
+            draft.body, str(here.settings.site), max(here.now, draft.body.starts)
+        ),
+        "site.policy": lambda: check_own_limits(
+            here.settings, draft.body, draft.body.recipe.family
+        ),
+        "charter.recipe": lambda: _check_recipe(draft.body, here),
+        "dataset.version": lambda: _check_data(draft.body, here),
+    }
+    for name, question in own.items():
+        try:
+            question()
+            found.append(_finding(name, allowed=True))
+        except Refused as error:
+            bare = error.found is None and error.agreed is None
+            words = str(error) if bare else None
+            found.append(_finding(error.rule, error.found, error.agreed, words, allowed=False))
+    return found
+
+
+def _finding(
+    rule: str,
+    found: Any = None,
+    agreed: Any = None,
+    sentence: str | None = None,
+    *,
+    allowed: bool,
+) -> Finding:
+    words = sentence or SENTENCES.get(rule, rule)
+    return Finding(rule=rule, allowed=allowed, sentence=words, found=found, agreed=agreed)
+
+
+def _identity(body: CharterBody, here: Here) -> Finding:
+    mine, public = body.site(str(here.settings.site)), here.public
+    same = mine is not None and (mine.institution, mine.node, mine.witness) == (
+        str(public.institution),
+        str(public.node),
+        str(public.witness),
+    )
+    same = same and body.hub_key == here.settings.events_vkey
+    same = same and body.origin.startswith(f"{here.settings.hub_name}/study/")
+    return _finding(
+        "charter.members",
+        sentence="The charter names this hospital's own keys and the hub it joined."
+        if same
+        else "The charter names other keys than this hospital's, or another hub.",
+        allowed=same,
+    )
+
+
+def _bundle(body: CharterBody, here: Here) -> Finding:
+    asked, trusted = body.bundle_sha256, here.settings.bundle_sha256
+    return _finding("round.bundle", asked, trusted, allowed=asked == trusted)
+
+
+def _check_recipe(body: CharterBody, here: Here) -> None:
+    recipe = here.recipe
+    if recipe is None or recipe.sha256 != body.recipe.sha256:
+        raise Refused("charter.recipe", sentence="The recipe's document is not known here.")
+    named = (body.recipe.id, body.recipe.version, body.recipe.family)
+    if named != (recipe.id, recipe.version, recipe.family):
+        raise Refused("charter.recipe", named, (recipe.id, recipe.version, recipe.family))
+    task = (body.task.label_map_sha256, body.task.preprocessing_sha256)
+    made = (digest_of(list(recipe.classes)), digest_of(recipe.preprocessing.plain()))
+    if task != made or list(body.task.labels) != list(recipe.classes):
+        raise Refused("charter.recipe", sentence="Labels or preprocessing are not the recipe's.")
+    if recipe.dp is not None:
+        raise Refused("site.policy", sentence="This version trains without noise (dp).")
+    try:
+        layout_of(recipe)
+    except (Malformed, NotReady) as error:
+        raise Refused("charter.recipe", sentence=str(error)) from error
+
+
+def _check_data(body: CharterBody, here: Here) -> None:
+    named = body.datasets_of(str(here.settings.site))
+    if not named:
+        raise Refused("dataset.unknown", here.settings.site)
+    for row in named:
+        summary = summary_of(here.catalogue, row.id, row.version)
+        if summary is None:
+            raise Refused("dataset.version", row.id, row.version)
+        if summary.description_sha256 != row.description_sha256:
+            raise Refused("dataset.version", summary.description_sha256, row.description_sha256)
+        floor = max(body.min_examples, here.settings.min_examples)
+        have = cases(summary.n_by_split, "train")
+        if have < floor:
+            raise Refused("update.min_examples", have, floor)
+
+
+def summary_of(catalogue: Datasets, name: str, version: str | None = None) -> Any | None:
+    """The dataset of this name and version, or None when it is not here."""
+    try:
+        summary = catalogue.get(name, version)
+    except ConsiliumError:
+        return None
+    return summary if summary and version in (None, summary.version) else None
+
+
+def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> dict[str, Any]:
+    """Everything a steward reads before signing, as plain values."""
+    body, site = draft.body, str(here.settings.site)
+    legal = body.legal.of(site)
+    return {
+        "study": draft.study,
+        "charter_id": draft.charter_id,
+        "type_to_confirm": draft.charter_id.removeprefix("sha256:")[:8],
+        "title": body.title,
+        "summary": body.summary,
+        "asked_by": body.researcher.split("+", 1)[0],
+        "purpose": body.purpose.plain(),
+        "datasets": [_own_data(here.catalogue, row) for row in body.datasets_of(site)],
+        "leaves": _leaves(body, here),
+        "rounds": {"most": body.max_rounds, "seconds_each": body.round_seconds},
+        "epsilon": _privacy(body),
+        "floors": {"min_examples": body.min_examples, "min_cell": body.min_cell},
+        "own_floors": {
+            "min_examples": here.settings.min_examples,
+            "min_cell": here.settings.min_cell,
+        },
+        "recipe": body.recipe.plain(),
+        "quorum": quorum_words(body.quorum.k, len(body.quorum.witnesses)),
+        "sites": body.site_names(),
+        "signed": signed,
+        "signatures_required": body.signatures_required,
+        "outputs": body.release.plain(),
+        "starts": body.starts,
+        "expires": body.expires,
+        "retention_until": body.retention_until,
+        "legal": legal.plain() if legal else None,
+        "bundle": {
+            "charter": body.bundle_sha256,
+            "trusted": here.settings.bundle_sha256,
+            "same": body.bundle_sha256 == here.settings.bundle_sha256,
+        },
+        "policy": policy_of_charter(body),
+        "own_answer": decision,
+        "verdicts": [_verdict(row) for row in findings(draft, here)],
+    }
+
+
+def _verdict(row: Finding) -> dict[str, Any]:
+    return {
+        "rule": row.rule,
+        "allowed": row.allowed,
+        "sentence": row.sentence,
+        "found": row.found if row.found is None else str(row.found),
+        "agreed": row.agreed if row.agreed is None else str(row.agreed),
+    }
+
+
+def _own_data(catalogue: Datasets, row: Any) -> dict[str, Any]:
+    summary = summary_of(catalogue, row.id, row.version)
+    told = {"id": row.id, "version": row.version, "duo": list(row.duo), "here": summary is not None}
+    if summary is not None:
+        told["cases"] = {split: cases(summary.n_by_split, split) for split in summary.n_by_split}
+        told["patients"] = summary.patients
+    return told
+
+
+def _leaves(body: CharterBody, here: Here) -> dict[str, Any]:
+    size = None
+    if here.recipe is not None and here.recipe.sha256 == body.recipe.sha256:
+        try:
+            size = round(layout_of(here.recipe).count * VALUE_BYTES / MIB, 3)
+        except ConsiliumError:
+            size = None
+    total = None if size is None else round(size * body.max_rounds, 3)
+    return {
+        "model_change_mib_per_round": size,
+        "model_change_mib_in_total": total,
+        "metrics": body.evaluation.metrics,
+        "counts_not_below": max(body.min_cell, here.settings.min_cell),
+        "nothing_else": True,
+    }
+
+
+def _privacy(body: CharterBody) -> str:
+    if body.dp is None:
+        return "No noise is added; nothing is spent from a privacy budget (epsilon)."
+    return f"Epsilon {body.dp.epsilon} per dataset over the whole study, delta {body.dp.delta}."
+
+
+def quorum_words(k: int, n: int) -> str:
+    """What k of n cosignatures mean, in words a steward can use."""
+    down = n - k
+    waits = "nobody may be down" if down == 0 else f"{_hospitals(down)} may be down"
+    liars = 2 * k - n
+    if liars <= 0:
+        return f"{k} of {n}: {waits}; the hub ALONE could show two histories."
+    return f"{k} of {n}: {waits}; a hub and {_hospitals(liars)} together could show two histories."
+
+
+def _hospitals(count: int) -> str:
+    return "one hospital" if count == 1 else f"{count} hospitals"

@@ -1,0 +1,196 @@
+"""The doctor: one row per thing that must be well, each with its code and what to do.
+
+A permission problem never says "bad data", and no row advises deleting anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from compliance.errors import ConsiliumError, NotReady, Refused
+from site_node.gate.hub_client import HubClient
+from site_node.gate.keys import Keys
+from site_node.gate.mirror import Mirror
+from site_node.gate.statements import Statements
+from site_node.settings import Settings
+
+DISK_FLOOR = 1 << 30
+SHM_FLOOR = 64 << 20
+AHEAD, BEHIND = 2.0, 240.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row: its code of the closed list, whether it is well, what was found, what to do."""
+
+    code: str
+    well: bool
+    finding: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Everything the doctor looks at."""
+
+    settings: Settings
+    keys: Keys
+    hub: Callable[[], HubClient]
+    mirror: Mirror
+    statements: Statements
+    catalogue: Any
+    now: Callable[[], datetime]
+
+
+def examine(patient: Patient) -> list[Check]:
+    """Look at everything; a row that cannot be looked at says why."""
+    questions: list[Callable[[Patient], Check]] = [_folder, _disk, _shared_memory, _joined]
+    if patient.settings.joined:
+        questions += [_keys, _hub, _clock, _logs, _outbox]
+    questions.append(_datasets)
+    rows = []
+    for question in questions:
+        try:
+            rows.append(question(patient))
+        except ConsiliumError as error:
+            rows.append(Check(question.__name__.strip("_"), well=False, finding=str(error)))
+    return rows
+
+
+def as_plain(rows: list[Check]) -> dict[str, Any]:
+    """The rows for machines."""
+    return {"well": all(row.well for row in rows), "checks": [asdict(row) for row in rows]}
+
+
+def _folder(patient: Patient) -> Check:
+    home = patient.settings.home
+    mode = home.stat().st_mode & 0o777
+    if mode & 0o077:
+        return Check(
+            "folder_open", well=False, finding=f"{home} is open to others ({mode:o}).",
+            fix=f"Run: chmod 700 {home}",
+        )  # fmt: skip
+    probe = home / ".doctor"
+    try:
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        return Check(
+            "folder_denied", well=False, finding=f"{home} cannot be written ({error.strerror}).",
+            fix="Give the service user write access.",
+        )  # fmt: skip
+    return Check("folder", well=True, finding=f"{home} can be written and is closed to others.")
+
+
+def _disk(patient: Patient) -> Check:
+    free = shutil.disk_usage(patient.settings.home).free
+    if free < DISK_FLOOR:
+        return Check(
+            "disk_low", well=False, finding=f"{free >> 20} MiB are free.",
+            fix="Free at least 1 GiB on this disk.",
+        )  # fmt: skip
+    return Check("disk", well=True, finding=f"{free >> 30} GiB are free.")
+
+
+def _shared_memory(_: Patient) -> Check:
+    folder = Path("/dev/shm")  # noqa: S108 - its size is looked at, nothing is written
+    if folder.exists() and shutil.disk_usage(folder).total < SHM_FLOOR:
+        return Check(
+            "shm_small", well=False, finding="Shared memory is smaller than 64 MiB.",
+            fix="Start the container with shm_size: 1g.",
+        )  # fmt: skip
+    return Check("shm", well=True, finding="Shared memory is large enough.")
+
+
+def _joined(patient: Patient) -> Check:
+    if not patient.settings.joined:
+        return Check(
+            "never_joined", well=False, finding="This site has not joined a consortium.",
+            fix="Run `consilium site join CODE` with the code of the invitation.",
+        )  # fmt: skip
+    settings = patient.settings
+    return Check("joined", well=True, finding=f"{settings.site} at {settings.hub_address}.")
+
+
+def _keys(patient: Patient) -> Check:
+    keys = patient.keys
+    pairs = ((keys.node.verifier, keys.public.node), (keys.witness.verifier, keys.public.witness))
+    if any(found != named for found, named in pairs):
+        return Check(
+            "key_unknown", well=False, finding="A key file's two halves do not belong together.",
+            fix="Restore the keys folder from the backup.",
+        )  # fmt: skip
+    return Check("keys", well=True, finding="All keys are here and closed to others.")
+
+
+def _hub(patient: Patient) -> Check:
+    try:
+        count = len(patient.hub().studies())
+    except Refused as error:
+        return Check(
+            "key_unknown", well=False, finding=str(error),
+            fix="Ask the hub's administrator whether this site is suspended or its key replaced.",
+        )  # fmt: skip
+    except NotReady as error:
+        code = "tls_unknown_ca" if "certificate" in error.finding else "key_unknown"
+        return Check(code, well=False, finding=error.finding, fix=error.fix)
+    except ConsiliumError as error:
+        return Check("port_closed", well=False, finding=str(error), fix=getattr(error, "fix", ""))
+    return Check("hub", well=True, finding=f"The hub answers; {count} studies name this site.")
+
+
+def _clock(patient: Patient) -> Check:
+    told = patient.hub().hub_time()
+    ahead = (patient.now() - parsedate_to_datetime(told)).total_seconds()
+    if ahead > AHEAD or ahead < -BEHIND:
+        return Check(
+            "clock_skew", well=False,
+            finding=f"This clock differs from the hub's by {ahead:+.0f} s.",
+            fix="Set the clock by NTP; Flower refuses a site more than 5 s ahead of the hub.",
+        )  # fmt: skip
+    return Check("clock", well=True, finding=f"The clocks differ by {ahead:+.0f} s.")
+
+
+def _logs(patient: Patient) -> Check:
+    alarms = patient.mirror.alarms()
+    if alarms:
+        first = alarms[0]
+        return Check(
+            "log_disagrees", well=False,
+            finding=f"{len(alarms)} alarms; study {first.study}: {first.finding}",
+            fix="Stop, keep this machine as it is, and call the auditor.",
+        )  # fmt: skip
+    heads = patient.mirror.heads()
+    return Check("logs", well=True, finding=f"{len(heads)} logs mirrored, none contradicts itself.")
+
+
+def _outbox(patient: Patient) -> Check:
+    waiting = patient.statements.waiting()
+    if waiting:
+        return Check(
+            "outbox_waiting", well=False, finding=f"{waiting} statements wait for the hub.",
+            fix="They are sent by `consilium site serve` as soon as the hub answers.",
+        )  # fmt: skip
+    return Check("outbox", well=True, finding="Everything said was handed over.")
+
+
+def _datasets(patient: Patient) -> Check:
+    rows = patient.catalogue.datasets()
+    if not rows:
+        return Check(
+            "dataset_none", well=False, finding="No dataset is here.",
+            fix="Run `consilium site import FOLDER --dataset NAME --labels CSV`.",
+        )  # fmt: skip
+    for row in rows:
+        if not Path(row.dir).is_dir():
+            return Check(
+                "folder_missing", well=False, finding=f"The folder of dataset {row.name} is away.",
+                fix="Mount or restore the datasets folder.",
+            )  # fmt: skip
+    return Check("datasets", well=True, finding=f"{len(rows)} datasets can be read.")

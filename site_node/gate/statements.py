@@ -1,0 +1,115 @@
+"""Statements of this site: sealed with its key, kept before they leave, delivered until taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compliance.canonical import sha256_id
+from compliance.errors import NotReady, Refused, Unreachable
+from compliance.ledger.merkle import leaf_hash
+from compliance.records.consortium import DatasetRegistered
+from compliance.records.envelope import parse_event, write_event
+from compliance.records.types import time_text
+from compliance.signing.keys import SigningKey
+from compliance.signing.note import parse, seal
+from site_node.gate.hub_client import HubClient
+from site_node.gate.journal import Clock, Journal
+from site_node.store import outbox
+from site_node.store import studies as documents
+from site_node.store.journal import Sessions, Transaction
+
+ALREADY = ("event.replay", "site.withdrawn")
+
+
+class Statements:
+    """Seals, keeps and delivers what this site says.
+
+    Args:
+        sessions: the site's database.
+        journal: the site's own record.
+        clock: the time now.
+        nonce: 32 hex digits, new each time.
+    """
+
+    def __init__(
+        self, *, sessions: Sessions, journal: Journal, clock: Clock, nonce: Callable[[], str]
+    ) -> None:
+        self._sessions, self._journal = sessions, journal
+        self._clock, self._nonce = clock, nonce
+
+    def seal(self, kind: str, body: dict[str, Any], *, log: str, key: SigningKey) -> bytes:
+        """Make one signed note; it is not kept yet."""
+        text = write_event(
+            kind,
+            body,
+            time=time_text(self._clock()),
+            actor=key.name,
+            log=log,
+            nonce=self._nonce(),
+        )
+        return seal(text, key)
+
+    def keep(self, session: Transaction, note: bytes, *, study: str | None, way: str) -> None:
+        """Put a note into the outbox in the caller's transaction."""
+        outbox.keep_note(
+            session,
+            text_sha256=sha256_id(parse(note).text),
+            leaf_hash=leaf_hash(note),
+            note=note,
+            study=study,
+            way=way,
+            at=time_text(self._clock()),
+        )
+
+    def deliver(self, hub: HubClient) -> int:
+        """Hand over what waits, oldest first; returns how many were taken.
+
+        A refusal of the hub is remembered with its rule and not tried again; an unreachable hub
+        leaves everything waiting.
+        """
+        with self._sessions() as session:
+            rows = outbox.waiting_notes(session)
+        taken = 0
+        for row in rows:
+            try:
+                self._hand_over(hub, row)
+            except Unreachable:
+                break
+            except (Refused, NotReady) as error:
+                taken += self._answered(row, error)
+                continue
+            with self._sessions.begin() as session:
+                outbox.mark_delivered(session, row.text_sha256, time_text(self._clock()))
+            taken += 1
+        return taken
+
+    def _hand_over(self, hub: HubClient, row: outbox.OutboxRow) -> None:
+        if row.way != outbox.DATASETS:
+            hub.append(str(row.study), row.note)
+            return
+        hub.register_dataset(row.note)
+        body = parse_event(parse(row.note).text).body
+        if isinstance(body, DatasetRegistered):
+            with self._sessions() as session:
+                description = documents.find_document(session, body.description_sha256)
+            if description is not None:
+                hub.describe_dataset(body.dataset, body.version, description)
+
+    def _answered(self, row: outbox.OutboxRow, error: Refused | NotReady) -> int:
+        if isinstance(error, NotReady):
+            return 0  # busy, or not yet possible: it waits
+        with self._sessions.begin() as session:
+            if error.rule in ALREADY:
+                outbox.mark_delivered(session, row.text_sha256, time_text(self._clock()))
+                return 1
+            outbox.mark_refused(session, row.text_sha256, error.rule)
+            self._journal.within(
+                session, "refused.by.hub", study=row.study, rule=error.rule, said=str(error)
+            )
+        return 0
+
+    def waiting(self) -> int:
+        """How many statements wait for the hub."""
+        with self._sessions() as session:
+            return len(outbox.waiting_notes(session))

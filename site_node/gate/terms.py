@@ -1,0 +1,111 @@
+"""The terms of an order, one check each: entry, round, dates, own limits, recipe.
+
+Pure questions: what they need is handed in, the answer is silence or a refusal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from compliance.canonical import sha256_id
+from compliance.errors import Refused
+from compliance.records.charter import CharterBody
+from compliance.records.envelope import parse_event
+from compliance.records.order import Order
+from compliance.records.recipe import Recipe, parse_recipe, shipped
+from compliance.records.rounds import RoundOpened
+from compliance.rules.state import StudyState
+from compliance.signing.note import parse
+from site_node.settings import Settings
+
+
+def check_entry(leaf: tuple[bytes, bytes] | None, order: Order) -> None:
+    """Compare the order with the entry it names, in the site's own mirror."""
+    if leaf is None:
+        raise Refused("mirror.behind", sentence=f"The mirror does not hold entry {order.entry}.")
+    leaf_hash, note = leaf
+    if "sha256:" + leaf_hash.hex() != order.leaf:
+        raise Refused("mirror.behind", order.leaf, "sha256:" + leaf_hash.hex())
+    event = parse_event(parse(note).text)
+    if not isinstance(event.body, RoundOpened) or event.body.round != order.round:
+        raise Refused("round.sequence", event.type, f"round.opened {order.round}")
+
+
+def check_round(state: StudyState, order: Order, site: str, now: str) -> None:
+    """Compare the order with the round that this site's fold shows open."""
+    if now >= order.deadline:
+        raise Refused("round.deadline", now, order.deadline)
+    current = state.open_round
+    if order.kind == "evaluate" and current is None:
+        if order.model_sha256 != state.model_sha256:
+            raise Refused("round.model", order.model_sha256, state.model_sha256)
+        return
+    if current is None or current.number != order.round:
+        raise Refused("round.sequence", order.round, current.number if current else None)
+    if site not in current.sites:
+        raise Refused("round.sites", site)
+    if order.model_sha256 != current.model_sha256:
+        raise Refused("round.model", order.model_sha256, current.model_sha256)
+    if now >= current.deadline:
+        raise Refused("round.deadline", now, current.deadline)
+
+
+def check_time(charter: CharterBody, site: str, now: str) -> None:
+    """Check the dates of the charter and of this hospital's own legal documents."""
+    if now < charter.starts:
+        raise Refused("charter.early", now, charter.starts)
+    if now >= charter.expires:
+        raise Refused("charter.expired", now, charter.expires)
+    row = charter.legal.of(site)
+    until = row.first_expiry() if row else None
+    if row is None or (until is not None and now >= until):
+        raise Refused("legal.expired", now, until)
+
+
+def check_own_limits(settings: Settings, charter: CharterBody, family: str) -> None:
+    """Check the hospital's own limits, which no charter can loosen."""
+    for name in ("min_examples", "min_cell"):
+        asked, own = getattr(charter, name), getattr(settings, name)
+        if asked < own:
+            raise Refused(
+                "site.floor", f"{name} {asked}", own, "The charter is below this hospital's floor."
+            )
+    if settings.families and family not in settings.families:
+        raise Refused("site.policy", family, ", ".join(settings.families))
+    if charter.max_rounds > settings.max_rounds:
+        raise Refused("site.policy", charter.max_rounds, settings.max_rounds)
+    if charter.dp is not None or charter.aggregator.masked:
+        raise Refused(
+            "site.policy",
+            sentence="The charter asks for noise or masks, which this version does not have.",
+        )
+
+
+def known_recipe(sha256: str, data: bytes | None) -> Recipe:
+    """The recipe with this hash: the kept document, or one that came with this release.
+
+    Raises:
+        Refused: nobody here knows it, or the kept bytes have another hash.
+    """
+    if data is not None:
+        if sha256_id(data) != sha256:
+            raise Refused("charter.recipe", sha256_id(data), sha256)
+        return parse_recipe(data)
+    for recipe in shipped().values():
+        if recipe.sha256 == sha256:
+            return recipe
+    raise Refused("charter.recipe", sha256, sentence="This recipe is not known here.")
+
+
+def seed_of(charter_id: str, model_sha256: str, site: str) -> int:
+    """First 8 bytes of SHA-256 over charter id, model and site: the same order, the same run."""
+    material = f"{charter_id}{model_sha256}{site}".encode()
+    return int.from_bytes(hashlib.sha256(material).digest()[:8], "big")
+
+
+def cases(n_by_split: Mapping[str, Any], split: str) -> int:
+    """Cases of a split, whether they are counted together or per class."""
+    counts = n_by_split.get(split, 0)
+    return int(counts) if isinstance(counts, int) else sum(int(n) for n in counts.values())

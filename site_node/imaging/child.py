@@ -1,0 +1,145 @@
+"""The child process: the only place where untrusted bytes meet pydicom or a codec.
+
+It reads one job per line, answers one line, and lays images into one scratch file. It has no
+network to use, no core file, few descriptors, and per file a limit of memory and processor time;
+what it breaks is itself, and the parent puts the file it held into quarantine.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from compliance.records.reasons import Quarantine
+from site_node.imaging.intake import open_regular
+from site_node.imaging.outcomes import Quarantined, Skipped
+from site_node.imaging.recipe import ImportRecipe
+
+MEMORY = 768 << 20
+MOST_OPEN = 64
+MOST_WRITTEN = 8 << 30
+MOST_FILE = 2048 << 20
+SECONDS = 8
+BYTES_PER_SECOND = 20 << 20
+
+
+def main(scratch: Path, recipe: ImportRecipe) -> None:
+    """Answer jobs until the parent closes the pipe."""
+    answers = _own_output()
+    warnings.simplefilter("ignore")
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, MOST_OPEN)
+    _limit(resource.RLIMIT_FSIZE, MOST_WRITTEN)
+    from site_node.imaging import examine as _ready  # noqa: F401 - loaded within limits
+
+    _say(answers, {"ready": True})
+    for line in sys.stdin.buffer:
+        job = json.loads(line)
+        _say(answers, _answer(job["path"], job["sha256"], scratch, recipe))
+
+
+def _own_output() -> BinaryIO:
+    """Keep the pipe for answers and send whatever a codec prints nowhere."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    return answers
+
+
+def _say(answers: BinaryIO, told: dict[str, Any]) -> None:
+    answers.write(json.dumps(told).encode() + b"\n")
+
+
+def _answer(path: str, sha256: str, scratch: Path, recipe: ImportRecipe) -> dict[str, Any]:
+    try:
+        return _examine(os.fsencode(path), sha256, scratch, recipe)
+    except Quarantined as out:
+        return {"reason": out.reason.value}
+    except Skipped as out:
+        return {"skipped": out.word}
+    except MemoryError:
+        return {"reason": Quarantine.PARSE_MEMORY.value}
+    except RecursionError:
+        return {"reason": Quarantine.TOO_DEEP.value}
+    except OSError as error:
+        return _of_this_machine(error)
+
+
+def _of_this_machine(error: OSError) -> dict[str, Any]:
+    """A fault of disk, memory or network share is no fault of the file: it is not remembered."""
+    if isinstance(error, FileNotFoundError):
+        return {"skipped": "vanished"}
+    if error.errno == errno.ENOMEM:
+        return {"reason": Quarantine.PARSE_MEMORY.value}
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return {"skipped": "disk_full" if full else "unreadable"}
+
+
+def _examine(path: bytes, sha256: str, scratch: Path, recipe: ImportRecipe) -> dict[str, Any]:
+    from site_node.imaging.examine import examine
+
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_FILE:
+            raise Quarantined(Quarantine.TOO_LARGE)
+        if size == 0:
+            raise Quarantined(Quarantine.NOT_DICOM)
+        _limit_file(size)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            if hashlib.sha256(mapped).hexdigest() != sha256:
+                raise Skipped("changed")
+            view = memoryview(mapped)
+            try:
+                found = examine(view, recipe)
+            finally:
+                _release(view)
+    with scratch.open("wb") as out:
+        for image in found.images:
+            out.write(image.tobytes())
+    return {
+        "identity": asdict(found.identity),
+        "facts": found.facts,
+        "findings": found.findings,
+        "pixels": found.pixels,
+        "images": len(found.images),
+    }
+
+
+def _release(view: memoryview) -> None:
+    """Let go of the mapping, also when an error still holds a slice of it."""
+    error = sys.exc_info()[1]
+    if error is not None:
+        error.__traceback__ = None
+        error.__context__ = None
+    view.release()
+
+
+def _limit_file(size: int) -> None:
+    """Set memory and processor time for this one file: what is used so far, plus its share."""
+    _limit(resource.RLIMIT_AS, MEMORY + size)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = used.ru_utime + used.ru_stime + SECONDS + size / BYTES_PER_SECOND
+    _limit(resource.RLIMIT_CPU, int(seconds) + 1)
+
+
+def _limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(what, (value, hard))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main(Path(sys.argv[1]), ImportRecipe.model_validate_json(sys.argv[2]))

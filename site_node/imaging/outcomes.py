@@ -1,0 +1,21 @@
+"""What an untrusted file can come to besides an image: quarantined, or skipped, with its word."""
+
+from __future__ import annotations
+
+from compliance.records.reasons import Quarantine
+
+
+class Quarantined(Exception):
+    """The file stays out; carries the reason from the closed list and nothing from the file."""
+
+    def __init__(self, reason: Quarantine) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
+
+
+class Skipped(Exception):
+    """The file is no image and no danger: a DICOMDIR."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        super().__init__(word)

@@ -1,0 +1,199 @@
+"""The site's settings: read once, frozen, every field with its sentence.
+
+Order: command line, environment `CONSILIUM_SITE_*`, secret files, `<home>/site.toml`, default.
+An unknown name is refused wherever it stands: a misspelt floor would be no floor.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from compliance.errors import NotReady
+
+PREFIX = "CONSILIUM_SITE_"
+FILE = "site.toml"
+LOOPBACK = ("https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """All that a site's programs read from outside; the rest is in the home's database."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(description="Folder that holds everything of this site, mode 0700.")
+    site: str | None = Field(None, description="Name of this site; written by `site join`.")
+    title: str = Field("", description="Name for people, such as North Hospital.")
+    hub_address: str | None = Field(None, description="Address of the hub, https only.")
+    hub_name: str | None = Field(None, description="Name of the hub, first part of every log.")
+    ca_file: Path | None = Field(
+        None, description="Certificates that vouch for the hub; default `<home>/ca.pem`."
+    )
+    consortium: str | None = Field(None, description="Id of the consortium's agreement.")
+    events_vkey: str | None = Field(None, description="Public key by which the hub signs events.")
+    fleet_host: str | None = Field(None, description="Host of Flower's fleet gateway.")
+    fleet_port: int = Field(443, ge=1, le=65535, description="Port of Flower's fleet gateway.")
+    bundle_sha256: str | None = Field(
+        None, description="Hash of the one Flower bundle that this site trusts."
+    )
+    min_examples: int = Field(
+        1, ge=1, description="Own floor: fewest training cases an update may rest on."
+    )
+    min_cell: int = Field(5, ge=1, description="Own floor: smallest count a metric may show.")
+    families: Names = Field(
+        (), description="Recipe families allowed here, comma separated; empty allows all installed."
+    )
+    max_rounds: int = Field(1000, ge=1, description="Most rounds this site agrees to per study.")
+    duo: Names = Field(
+        ("GRU",), description="Terms of use (DUO) under which this site registers its datasets."
+    )
+    disease: Names = Field((), description="Disease codes (MONDO, DOID) of the datasets.")
+    poll_seconds: float = Field(
+        2.0, gt=0, le=300, description="Seconds between two looks at the studies' logs."
+    )
+    heartbeat_seconds: float = Field(
+        15.0, gt=0, le=600, description="Seconds between two signs of life to the hub."
+    )
+    threads: int = Field(1, ge=1, le=64, description="Processor threads for training.")
+    memory_mb: int = Field(0, ge=0, description="Memory limit of training in MB; 0 sets none.")
+
+    @field_validator("families", "duo", "disease", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> Settings:
+        if self.hub_address and not self.hub_address.startswith(LOOPBACK):
+            raise ValueError("hub_address must begin with https:// (http only on loopback)")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the file of the home below the environment; read no `.env`."""
+        file = InitSettingsSource(settings_cls, _file_values(_home_of(init_settings)))
+        return (init_settings, env_settings, file_secret_settings, file)
+
+    @property
+    def joined(self) -> bool:
+        """Whether this site is a member of a consortium."""
+        return bool(self.site and self.hub_address)
+
+    @property
+    def ca_path(self) -> Path:
+        """Where the certificates lie that vouch for the hub."""
+        return self.ca_file or self.home / "ca.pem"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the site's keys."""
+        return self.home / "keys"
+
+    @property
+    def store_path(self) -> Path:
+        """The site's database."""
+        return self.home / "site.sqlite"
+
+
+def load_settings(home: Path | None = None, **given: Any) -> Settings:
+    """Read the settings of the home that was named, or of the default one.
+
+    Raises:
+        NotReady: a name is unknown, a value impossible, or the file is no TOML.
+    """
+    _refuse_strangers()
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(home=home or default_home(), **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise NotReady(
+            f"The setting {name} is not usable: {first['msg']}.{_hint(name)}",
+            f"Correct it in {FILE}, in the environment ({PREFIX}…) or on the command line.",
+        ) from error
+
+
+def default_home() -> Path:
+    """`$CONSILIUM_HOME`, else the user's own data folder."""
+    named = os.environ.get("CONSILIUM_HOME")
+    if named:
+        return Path(named).expanduser().resolve()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "consilium"
+
+
+def process_environment() -> dict[str, str]:
+    """The environment that a child process inherits; settings.py is its only reader."""
+    return dict(os.environ)
+
+
+def write_settings(path: Path, values: dict[str, Any]) -> None:
+    """Write settings as TOML, whole or not at all, readable by the owner only."""
+    lines = ["# Written by `consilium site join`. Each line can be changed; see docs/settings.md."]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    partial = path.with_name(path.name + ".partial")
+    partial.touch(mode=0o600)
+    with partial.open("w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _home_of(source: PydanticBaseSettingsSource) -> Path:
+    return Path(source().get("home") or default_home())
+
+
+def _file_values(home: Path) -> dict[str, Any]:
+    path = home / FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise NotReady(
+            f"The settings file {path} cannot be read: {error}.", "Correct or restore it."
+        ) from error
+
+
+def _refuse_strangers() -> None:
+    for name in sorted(os.environ):
+        if (
+            name.startswith(PREFIX)
+            and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+        ):
+            raise NotReady(
+                f"The environment variable {name} is no setting.{_hint(name)}",
+                "Correct its name or unset it.",
+            )
+
+
+def _hint(name: str) -> str:
+    bare = name.removeprefix(PREFIX).lower()
+    near = difflib.get_close_matches(bare, Settings.model_fields, n=1)
+    return f" Did you mean {near[0]}?" if near and near[0] != bare else ""

@@ -1,0 +1,69 @@
+"""How a job reaches the warm worker and its result comes back: frames over a Unix socket.
+
+A frame is a header of JSON (at most 64 KiB, its length in four bytes before it) and the raw bytes
+that the header announces. No torch here: the ClientApp speaks this from a thin process.
+
+Source: design/federation.md §12.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from compliance.errors import Malformed
+
+MOST_HEADER = 64 << 10
+MOST_BYTES = 1 << 30
+_LENGTH = 4
+RAW = "bytes"
+"""Header field that announces how many raw bytes follow."""
+
+
+def send_frame(
+    line: socket.socket, header: Mapping[str, Any], raw: bytes | memoryview = b""
+) -> None:
+    """Send one frame.
+
+    Raises:
+        Malformed: the header is too long.
+        OSError: the other side is gone.
+    """
+    text = json.dumps({**header, RAW: len(raw)}).encode()
+    if len(text) > MOST_HEADER:
+        raise Malformed("frame", f"its header is longer than {MOST_HEADER} bytes")
+    line.sendall(len(text).to_bytes(_LENGTH, "big") + text)
+    line.sendall(raw)
+
+
+def receive_frame(line: socket.socket) -> tuple[dict[str, Any], bytes]:
+    """Receive one frame.
+
+    Raises:
+        EOFError: the other side closed.
+        Malformed: it is no frame.
+    """
+    length = int.from_bytes(_exactly(line, _LENGTH), "big")
+    if length > MOST_HEADER:
+        raise Malformed("frame", f"its header is longer than {MOST_HEADER} bytes")
+    try:
+        header = json.loads(_exactly(line, length))
+        count = header.pop(RAW)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise Malformed("frame", "its header cannot be read") from None
+    if not isinstance(count, int) or not 0 <= count <= MOST_BYTES:
+        raise Malformed("frame", "it announces an impossible number of bytes")
+    return header, _exactly(line, count)
+
+
+def _exactly(line: socket.socket, count: int) -> bytes:
+    data = bytearray(count)
+    view, done = memoryview(data), 0
+    while done < count:
+        got = line.recv_into(view[done:])
+        if got == 0:
+            raise EOFError
+        done += got
+    return bytes(data)

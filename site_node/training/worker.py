@@ -1,0 +1,143 @@
+"""The warm worker: torch, MONAI and the network's program stay loaded between rounds.
+
+Run as `python -m site_node.training.worker SOCKET MEMORY_MB`; started by `site serve`. It listens
+on a Unix socket in a folder that only the site's user may enter, does one job at a time, and ends
+itself when a job does not: whoever hung up must not be waited for.
+
+Source: design/federation.md §12.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compliance.errors import ConsiliumError, Refused
+from compliance.records.recipe import layout_of, read_recipe
+from site_node.training.frames import receive_frame, send_frame
+from site_node.training.session import Job, handle
+from site_node.training.work import Done, Progress, Work, header_of, refusal_of
+
+SPARE_SECONDS = 30.0
+TELL_SECONDS = 1.0
+_CREDENTIALS = struct.Struct("3i")
+
+
+class HungUp(Exception):
+    """The one who ordered the job is gone."""
+
+
+def do(work: Work, vector: bytes | memoryview, progress: Progress | None) -> Done:
+    """Do a job in this process.
+
+    Raises:
+        Refused, NotReady, Malformed: as the training says.
+    """
+    recipe = read_recipe(dict(work.recipe))
+    job = Job(
+        op=work.op,
+        recipe=recipe,
+        layout=layout_of(recipe),
+        vector=np.frombuffer(vector, dtype="<f4").astype(np.float32),
+        dataset_dir=Path(work.dataset_dir),
+        seed=work.seed,
+        metrics=list(work.metrics),
+        min_cell=work.min_cell,
+        baseline_rounds=work.baseline_rounds,
+    )
+    result = handle(job, progress)
+    return Done(result.delta, result.n, result.steps, list(result.metrics))
+
+
+def serve_one(line: socket.socket) -> None:
+    """Do the job of one connection and answer; nothing of it survives."""
+    header, vector = receive_frame(line)
+    work = Work(**header)
+    timer = _last_resort(work.seconds + SPARE_SECONDS)
+    try:
+        done = do(work, vector, _teller(line))
+        raw = b"" if done.delta is None else done.delta.astype("<f4", copy=False).tobytes()
+        send_frame(line, header_of(done), raw)
+    except HungUp:
+        return
+    except MemoryError as error:
+        send_frame(line, refusal_of(error))
+        os._exit(1)  # what a failed allocation left behind is not worth keeping
+    except (ConsiliumError, ValueError, RuntimeError, OSError) as error:
+        send_frame(line, refusal_of(error))
+    finally:
+        timer.cancel()
+
+
+def _teller(line: socket.socket) -> Progress:
+    """Tell how far it is once a second; end the job when nobody listens any more."""
+    last = time.monotonic()
+
+    def tell(words: str, share: float) -> None:
+        nonlocal last
+        readable, _, _ = select.select([line], [], [], 0)
+        if readable:
+            raise HungUp
+        if time.monotonic() - last >= TELL_SECONDS:
+            last = time.monotonic()
+            send_frame(line, {"kind": "progress", "words": words, "share": share})
+
+    return tell
+
+
+def _last_resort(seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, os._exit, args=(1,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def listen(path: Path) -> socket.socket:
+    """Open the socket in a folder that is closed to others.
+
+    Raises:
+        Refused: the folder is open to others.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_mode & 0o077:
+        raise Refused("site.policy", sentence=f"{path.parent} is open to others: chmod 700 it.")
+    path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.bind(str(path))
+    door.listen(4)
+    return door
+
+
+def same_user(line: socket.socket) -> bool:
+    """Whether the other end is run by this site's own user (SO_PEERCRED, Linux)."""
+    raw = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    user: Any = _CREDENTIALS.unpack(raw)[1]
+    return bool(user == os.getuid())
+
+
+def main(words: list[str]) -> int:
+    """Serve jobs one after the other until ended."""
+    path, megabytes = Path(words[0]), int(words[1])
+    if megabytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
+    door = listen(path)
+    while True:
+        line, _ = door.accept()
+        with line, contextlib.suppress(EOFError, OSError, ConsiliumError, TypeError):
+            if same_user(line):
+                serve_one(line)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,308 @@
+"""The site's parts, put together by hand; the only place where clock and randomness are bound."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from compliance.errors import NotReady, Refused
+from compliance.records.recipe import Recipe
+from site_node.gate.doctor import Patient
+from site_node.gate.drafts import Drafts
+from site_node.gate.export import Recorder
+from site_node.gate.hub_client import HubClient, open_http
+from site_node.gate.journal import Clock, Journal
+from site_node.gate.keys import Keys
+from site_node.gate.mirror import Mirror
+from site_node.gate.permits import Permits
+from site_node.gate.registrar import Registrar
+from site_node.gate.release import Release
+from site_node.gate.releasing import Releasing
+from site_node.gate.statements import Statements
+from site_node.gate.steward import Steward
+from site_node.gate.suspicion import Identity
+from site_node.gate.terms import known_recipe
+from site_node.gate.witness import Witness
+from site_node.imaging.catalogue import Catalogue
+from site_node.settings import Settings, load_settings
+from site_node.store import (
+    journal,
+    mirror,
+    objects,
+    outbox,
+    replies,
+    samples,
+    shards,
+    studies,
+    versions,
+)
+from site_node.store.database import open_store
+from site_node.store.journal import Sessions
+
+TABLES = (journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
+"""Modules whose tables must be known before the database is opened."""
+
+
+def clock() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def nonce() -> str:
+    """32 hex digits that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+@dataclass
+class Rooms:
+    """Every part of a site, made when it is first asked for.
+
+    Args:
+        settings: the site's settings.
+        clock: the time now.
+    """
+
+    settings: Settings
+    clock: Clock = clock
+
+    def __enter__(self) -> Rooms:
+        """Use the parts within a block; nothing stays open behind it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close connection and database."""
+        if "hub" in self.__dict__:
+            self.hub.close()
+        if "store" in self.__dict__:
+            journal.close_store(self.store)
+
+    @cached_property
+    def store(self) -> Sessions:
+        """The site's database."""
+        home = self.settings.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return open_store(self.settings.store_path)
+        except OSError as error:
+            raise NotReady(
+                f"the folder {home} cannot be written ({error.strerror}).",
+                "Give write access, or name another folder with --home.",
+            ) from error
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What this hospital writes down for itself."""
+        return Journal(sessions=self.store, clock=self.clock)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The site's keys."""
+        return Keys(self.settings.keys)
+
+    @cached_property
+    def hub(self) -> HubClient:
+        """The way out; needs a site that has joined."""
+        address, site = self.settings.hub_address, self.settings.site
+        if not address or not site:
+            raise NotReady(
+                f"{self.settings.home} belongs to no site that has joined.",
+                "Run `consilium site join CODE`, or name its folder with --home.",
+            )
+        return HubClient(
+            http=open_http(address, self.settings.ca_path),
+            site=site,
+            key=lambda: self.keys.node,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
+        )
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The site's own copies of the logs."""
+        return Mirror(sessions=self.store, journal=self.journal, clock=self.clock)
+
+    @cached_property
+    def statements(self) -> Statements:
+        """Seals, keeps and delivers what this site says."""
+        return Statements(sessions=self.store, journal=self.journal, clock=self.clock, nonce=nonce)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The site's curated datasets."""
+        return Catalogue(self.settings.home, self.store)
+
+    @cached_property
+    def permits(self) -> Permits:
+        """May this happen here, now?"""
+        return Permits(
+            settings=self.settings,
+            mirror=self.mirror,
+            sessions=self.store,
+            catalogue=self.catalogue,
+            journal=self.journal,
+        )
+
+    @cached_property
+    def release(self) -> Release:
+        """The door."""
+        return Release(
+            keys=self.keys,
+            permits=self.permits,
+            mirror=self.mirror,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            folder=self.settings.home / "replies",
+            clock=self.clock,
+        )
+
+    @cached_property
+    def witness(self) -> Witness:
+        """Checks and cosigns."""
+        identity = Identity(str(self.settings.site), str(self.settings.hub_name), self.keys)
+        return Witness(
+            identity=identity,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            sessions=self.store,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def drafts(self) -> Drafts:
+        """Finds and judges charters."""
+        return Drafts(
+            settings=self.settings,
+            keys=self.keys,
+            hub=lambda: self.hub,
+            sessions=self.store,
+            catalogue=self.catalogue,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def steward(self) -> Steward:
+        """Does what a steward decides."""
+        return Steward(
+            consortium=str(self.settings.consortium),
+            keys=self.keys,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            statements=self.statements,
+            drafts=self.drafts,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def releasing(self) -> Releasing:
+        """Says yes or no to a model that would leave."""
+        return Releasing(
+            settings=self.settings,
+            keys=self.keys,
+            hub=lambda: self.hub,
+            look=lambda study: self.witness.step(study),
+            mirror=self.mirror,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def registrar(self) -> Registrar:
+        """Tells the consortium which datasets exist."""
+        return Registrar(
+            settings=self.settings,
+            keys=self.keys,
+            statements=self.statements,
+            sessions=self.store,
+            catalogue=self.catalogue,
+        )
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Puts the site's own exports on record."""
+        return Recorder(
+            mirror=self.mirror,
+            keys=self.keys,
+            statements=self.statements,
+            sessions=self.store,
+        )
+
+    def recipe_of(self, sha256: str, carried: bytes | None) -> Recipe:
+        """The recipe with this hash: kept here, of this release, or carried by a model file.
+
+        Raises:
+            NotReady: none of them has it.
+        """
+        with self.store() as session:
+            kept = studies.find_document(session, sha256)
+        for data in (kept, carried):
+            try:
+                return known_recipe(sha256, data)
+            except Refused:
+                continue
+        raise NotReady(
+            "the model names no recipe that is known here.",
+            "Use a model of a study that this hospital signed, or of a recipe of this release.",
+        )
+
+    def run_import(self, source: Path, **asked: Any) -> dict[str, Any]:
+        """Import a folder into a curated dataset; `asked` are the words of `site import`."""
+        from site_node.imaging.importing import Importer, request_of
+
+        importer = Importer(
+            home=self.settings.home,
+            sessions=self.store,
+            floor=max(self.settings.min_cell, 1),
+            random=secrets.token_bytes,
+        )
+        progress = asked.pop("progress")
+        told = importer.run(request_of(source, **asked), progress)
+        counts = {name: told[name] for name in ("files", "imported", "quarantined", "skipped")}
+        self.journal.write("imported", dataset=told["dataset"], version=told["version"], **counts)
+        return told
+
+    @property
+    def patient(self) -> Patient:
+        """What the doctor looks at."""
+        return Patient(
+            settings=self.settings,
+            keys=self.keys,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            statements=self.statements,
+            catalogue=self.catalogue,
+            now=self.clock,
+        )
+
+
+def site_rooms(settings: Settings) -> Rooms:
+    """Put a site together."""
+    return Rooms(settings)
+
+
+def open_site(home: Path | None, *, joined: bool = True) -> Rooms:
+    """The parts of the site in a home.
+
+    Args:
+        home: its folder; None names the default one.
+        joined: whether only a member will do.
+
+    Raises:
+        NotReady: the site that lives there has not joined.
+    """
+    settings = load_settings(home)
+    if joined and not settings.joined:
+        raise NotReady(
+            f"{settings.home} belongs to no site that has joined.",
+            "Run `consilium site join CODE`, or name its folder with --home.",
+        )
+    return site_rooms(settings)

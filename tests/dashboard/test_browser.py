@@ -1,0 +1,200 @@
+"""Journeys in a real browser through the gate: what people see, as pictures, and only our host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from tests import needs
+from tests.dashboard.shown import Shown, shown
+from tests.hub.house import PASSWORD
+
+ARTEFACTS = Path(__file__).resolve().parent.parent / "artefacts"
+LOOPBACK = re.compile(r"^(https?|wss?)://127\.0\.0\.1[:/]|^(data|blob):")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """A hub with a running study, and the dashboard in front."""
+    needs.need("browser")
+    ARTEFACTS.mkdir(exist_ok=True)
+    with shown(tmp_path_factory.mktemp("shown")) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def browser(show: Shown) -> Iterator[Browser]:
+    """The system's Chromium."""
+    path = needs.program(*needs.BROWSERS)
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh window that reaches nothing but this machine."""
+    window = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        locale="en-GB",
+        timezone_id="UTC",
+        reduced_motion="reduce",
+    )
+    strangers: list[str] = []
+
+    def guard(route: Route) -> None:
+        if LOOPBACK.match(route.request.url):
+            route.continue_()
+        else:
+            strangers.append(route.request.url)
+            route.abort()
+
+    window.route("**/*", guard)
+    yield window
+    window.close()
+    assert strangers == []
+
+
+def sign_in(context: BrowserContext, show: Shown, name: str) -> Page:
+    """A page in which this person has signed in; any error of a page fails the test."""
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(f"the page broke: {error}"))
+    page.goto(show.address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    settled(page)
+    return page
+
+
+def settled(page: Page) -> None:
+    """The page is connected and has drawn."""
+    frame = page.get_by_test_id("stApp")
+    expect(frame).to_have_attribute("data-test-connection-state", "CONNECTED")
+    expect(frame).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep what the page looks like, whole."""
+    settled(page)
+    height = page.evaluate(
+        "Math.max(900, document.querySelector('[data-testid=stMain]').scrollHeight)"
+    )
+    page.set_viewport_size({"width": 1280, "height": min(int(height) + 40, 4000)})
+    settled(page)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def part(page: Page, name: str) -> None:
+    """Open a part of the study page."""
+    page.get_by_role("radio", name=name, exact=True).or_(
+        page.get_by_role("button", name=name, exact=True)
+    ).first.click()
+    settled(page)
+
+
+def test_a_researcher_finds_a_study_and_follows_it(context: BrowserContext, show: Shown) -> None:
+    """Sign in, home, list, and every part of the study."""
+    page = sign_in(context, show, "celine")
+    expect(page.get_by_role("heading", name="Hello celine")).to_be_visible()
+    picture(page, "home")
+
+    page.get_by_role("link", name="Studies", exact=True).click()
+    expect(page.get_by_role("heading", name="Studies")).to_be_visible()
+    picture(page, "studies")
+
+    page.get_by_role("link", name="Pneumonia on chest radiographs").first.click()
+    expect(page.get_by_role("heading", name="Signatures")).to_be_visible()
+    picture(page, "study-overview")
+    part(page, "Live")
+    expect(page.get_by_text("Round 5 of 6. Waiting for North Hospital")).to_be_visible()
+    picture(page, "study-live")
+    part(page, "Performance")
+    expect(page.get_by_role("heading", name="Alone and together")).to_be_visible()
+    picture(page, "study-performance")
+    part(page, "Log")
+    expect(page.get_by_text("Round 4 closed with a new model from")).to_be_visible()
+    picture(page, "study-log")
+    part(page, "Model")
+    expect(page.get_by_role("heading", name="All models")).to_be_visible()
+    picture(page, "study-model")
+
+
+def test_a_researcher_reaches_the_launch_only_over_the_confirm_page(
+    context: BrowserContext, show: Shown
+) -> None:
+    """The button prepares; nothing is launched by it."""
+    page = sign_in(context, show, "celine")
+    page.goto(f"{show.address}/study?id={show.stage.ready}")
+    settled(page)
+    page.get_by_role("button", name="Launch the study").click()
+    settled(page)
+    picture(page, "study-before-launch")
+
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Look and confirm").click()
+
+    expect(opened.value.get_by_text("An entry cannot be taken back")).to_be_visible()
+    opened.value.screenshot(path=ARTEFACTS / "confirm.png")
+    assert show.stage.rooms.studies.one(show.stage.ready)["state"] == "signed"
+
+
+def test_a_draft_is_judged_while_it_is_written(context: BrowserContext, show: Shown) -> None:
+    """The rules stand beside the form and name what is missing."""
+    page = sign_in(context, show, "celine")
+    page.get_by_role("link", name="New study", exact=True).click()
+    expect(page.get_by_role("heading", name="What the rules say")).to_be_visible()
+    page.get_by_label("Title", exact=True).fill("Fractures of the hand")
+    page.get_by_label("Title", exact=True).press("Tab")
+    settled(page)
+    picture(page, "draft-question")
+    page.get_by_role("tab", name="2 Data").click()
+    page.get_by_role("combobox", name="Data sets").click()
+    page.get_by_role("option").first.click()
+    page.keyboard.press("Escape")
+    settled(page)
+    expect(page.get_by_text("to mend")).to_be_visible()
+    picture(page, "draft-data")
+    page.get_by_role("tab", name="5 Terms").click()
+    picture(page, "draft-terms")
+
+    expect(page.get_by_role("button", name="Propose to the hospitals")).to_be_disabled()
+
+
+def test_an_administrator_sees_hospitals_and_people(context: BrowserContext, show: Shown) -> None:
+    """Who belongs to the consortium, and who may do what."""
+    page = sign_in(context, show, "ida")
+    page.get_by_role("link", name="Hospitals", exact=True).click()
+    expect(page.get_by_role("heading", name="South University Hospital")).to_be_visible()
+    picture(page, "hospitals")
+    page.get_by_role("link", name="People", exact=True).click()
+    expect(page.get_by_text("Data steward of North Hospital")).to_be_visible()
+    picture(page, "people")
+    page.get_by_role("link", name="My account", exact=True).click()
+    expect(page.get_by_role("heading", name="Open sessions")).to_be_visible()
+    picture(page, "account")
+
+
+def test_a_page_of_another_role_stays_shut(context: BrowserContext, show: Shown) -> None:
+    """A deep link draws the panel that says which role is needed, and nothing else."""
+    page = sign_in(context, show, "celine")
+
+    page.goto(f"{show.address}/admin")
+    settled(page)
+
+    expect(page.get_by_text("This page is for the role administrator.")).to_be_visible()
+    expect(page.get_by_text("Data steward of")).to_have_count(0)
+    picture(page, "forbidden")

@@ -1,0 +1,176 @@
+"""The dashboard believes no hub: forged, forked, shortened and uncosigned logs are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compliance.errors import NotReady
+from compliance.ledger.checkpoint import Checkpoint, parse_text, sign
+from compliance.ledger.cosign import cosign
+from compliance.ledger.merkle import Tree, leaf_hash
+from compliance.signing.keys import COSIGNATURE, SigningKey
+from compliance.signing.note import parse
+from dashboard.checking import Checked, Memory, check_log
+from tests.shared import shared_data
+
+STUDY = "00112233445566aa"
+ORIGIN = f"hub.example/study/{STUDY}"
+WITNESSES = ("north.example", "south.example", "east.example", "west.example")
+
+
+class FakeHub:
+    """A hub that shows what a test tells it to show."""
+
+    def __init__(self, entries: list[bytes], note: bytes, unwitnessed: bytes = b"") -> None:
+        self.all, self.note, self.unwitnessed = entries, note, unwitnessed
+
+    def checkpoint(self, log: str, *, latest: bool = False) -> bytes:
+        """The checkpoint that this hub shows."""
+        if self.unwitnessed and not latest:
+            raise NotReady("no checkpoint has its quorum yet.", "Wait.")
+        return self.unwitnessed or self.note
+
+    def entries(self, log: str, start: int, stop: int) -> list[bytes]:
+        """Its entries."""
+        return self.all[start:stop]
+
+    def consistency(self, log: str, old: int, new: int) -> list[bytes]:
+        """A proof over the entries that it shows now."""
+        tree = Tree()
+        for entry in self.all:
+            tree.append(leaf_hash(entry))
+        return tree.consistency(old, new)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    """The golden log."""
+    loaded: dict[str, Any] = json.loads(shared_data("ledger", "golden.json").read_text("utf-8"))
+    return loaded
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Memory:
+    """A dashboard that has seen nothing yet."""
+    return Memory(tmp_path / "checkpoints")
+
+
+def honest(golden: dict[str, Any]) -> FakeHub:
+    """A hub that shows the golden log as it is."""
+    return FakeHub([entry.encode() for entry in golden["entries"]], golden["checkpoint"].encode())
+
+
+def check(hub: FakeHub, memory: Memory, policy: str | None = None) -> Checked:
+    """Check as of the end of that log."""
+    return check_log(hub, STUDY, memory=memory, now=lambda: 2_000_000_000, policy=policy)
+
+
+def signed(golden: dict[str, Any], entries: list[bytes], *witnesses: str) -> bytes:
+    """A checkpoint over any entries, signed by the log's own key and cosigned."""
+    seeds = golden["private_seeds_hex"]
+    tree = Tree()
+    for entry in entries:
+        tree.append(leaf_hash(entry))
+    log = SigningKey(ORIGIN, 1, bytes.fromhex(seeds[ORIGIN]))
+    note = sign(Checkpoint(ORIGIN, len(entries), tree.root()), log)
+    text = parse(note).text
+    for site in witnesses:
+        key = SigningKey(f"{site}/witness", COSIGNATURE, bytes.fromhex(seeds[f"{site}/witness"]))
+        note += cosign(text, key, 1_900_000_000).encode()
+    return note
+
+
+def test_a_log_is_proven_only_with_a_policy_from_elsewhere(
+    golden: dict[str, Any], memory: Memory
+) -> None:
+    """The same log without that policy is only reported."""
+    hub = honest(golden)
+
+    assert check(hub, memory, golden["policy"]).standing == "proven"
+    assert check(hub, memory).standing == "reported"
+    assert check(hub, memory).size == 34
+
+
+def test_a_changed_byte_in_any_part_is_refuted(golden: dict[str, Any], memory: Memory) -> None:
+    """The entry is named."""
+    hub = honest(golden)
+    at = hub.all[5].index(b'"time":"2026') + 20
+    hub.all[5] = hub.all[5][:at] + bytes([hub.all[5][at] ^ 1]) + hub.all[5][at + 1 :]
+
+    found = check(hub, memory, golden["policy"])
+
+    assert found.standing == "refuted"
+    assert found.bad == 5
+
+
+def test_a_changed_checkpoint_is_refuted(golden: dict[str, Any], memory: Memory) -> None:
+    """A root that the log did not sign does not count."""
+    hub = honest(golden)
+    lines = hub.note.split(b"\n")
+    lines[2] = b"A" + lines[2][1:] if lines[2][:1] != b"A" else b"B" + lines[2][1:]
+    hub.note = b"\n".join(lines)
+
+    assert check(hub, memory, golden["policy"]).standing == "refuted"
+
+
+def test_too_few_cosignatures_prove_nothing(golden: dict[str, Any], memory: Memory) -> None:
+    """It is said that hospitals are missing; nothing is green."""
+    entries = honest(golden).all
+    hub = FakeHub(entries, b"", signed(golden, entries, "north.example"))
+
+    found = check(hub, memory, golden["policy"])
+
+    assert found.standing == "unknown"
+    assert found.step == "quorum"
+
+
+def test_a_log_that_became_shorter_is_refuted(golden: dict[str, Any], memory: Memory) -> None:
+    """A rollback between two visits turns the page red and keeps both checkpoints as proof."""
+    hub = honest(golden)
+    assert check(hub, memory, golden["policy"]).standing == "proven"
+    fewer = hub.all[:20]
+
+    found = check(FakeHub(fewer, signed(golden, fewer, *WITNESSES)), memory, golden["policy"])
+
+    assert (found.standing, found.step) == ("refuted", "rollback")
+    assert [parse_text(parse(proof).text).size for proof in found.proofs] == [34, 20]
+
+
+def test_a_log_with_another_past_is_refuted(golden: dict[str, Any], memory: Memory) -> None:
+    """A fork is named although everybody signed the second history too."""
+    entries = honest(golden).all
+    first = entries[:8]
+    assert check(FakeHub(first, signed(golden, first, *WITNESSES)), memory).standing == "reported"
+    other = [*entries[:7], entries[8], entries[7]]  # the same updates in another order
+
+    found = check(FakeHub(other, signed(golden, other, *WITNESSES)), memory)
+
+    assert (found.standing, found.step) == ("refuted", "fork")
+
+
+def test_entries_that_do_not_give_the_signed_root_are_refuted(
+    golden: dict[str, Any], memory: Memory
+) -> None:
+    """Entries that obey every rule still have to be those that were cosigned."""
+    entries = honest(golden).all
+    other = [*entries[:7], entries[8], entries[7]]
+
+    found = check(FakeHub(other, signed(golden, entries[:9], *WITNESSES)), memory)
+
+    assert (found.standing, found.step) == ("refuted", "root")
+
+
+def test_a_refuted_log_is_not_remembered(golden: dict[str, Any], memory: Memory) -> None:
+    """The last good checkpoint stays the measure of all that comes."""
+    hub = honest(golden)
+    check(hub, memory, golden["policy"])
+    before = memory.known(STUDY)
+    hub.all[5] = hub.all[6]
+
+    check(hub, memory, golden["policy"])
+
+    assert memory.known(STUDY) == before

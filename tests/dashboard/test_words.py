@@ -1,0 +1,101 @@
+"""Everything that can be said has words, and the words promise nothing that nobody can promise."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from enum import StrEnum
+from pathlib import Path
+
+import dashboard
+from compliance.records import reasons
+from compliance.records.consortium import DatasetRegistered
+from compliance.records.kinds import KINDS
+from compliance.rules.phases import Phase
+from dashboard import style, words
+from tests import factories as make
+from tests.simulator import Federation
+
+NAMES = {"east.example": "East Clinic", "north.example": "North Hospital"}
+FORBIDDEN = re.compile(r"\b(success\w*|compliant|secure|anonymous|trustless)\b", re.IGNORECASE)
+AT_THE_HOSPITAL = {reasons.Quarantine}
+
+
+def test_every_kind_of_entry_has_a_sentence() -> None:
+    """What may stand in a log can be told to a person."""
+    assert set(words.EVENTS) == set(KINDS)
+    assert DatasetRegistered in KINDS.values()
+
+
+def test_every_reason_has_words() -> None:
+    """No reason of a closed list is shown as a code."""
+    enums = {
+        found
+        for _, found in inspect.getmembers(reasons, inspect.isclass)
+        if issubclass(found, StrEnum) and found is not StrEnum
+    }
+
+    assert set(words.REASONS) == enums - AT_THE_HOSPITAL
+    for kind, table in words.REASONS.items():
+        assert set(table) == {str(member) for member in kind}, kind
+
+
+def test_every_state_has_words_and_a_glyph() -> None:
+    """State is glyph, word and colour, never colour alone."""
+    assert {str(phase) for phase in Phase} <= set(words.PHASES)
+    assert set(words.PHASES) | set(words.SITE_STATES) | set(words.STANDINGS) <= set(style.BADGES)
+    assert set(words.SITE_STATES) == set(words.SITE_FIXES)
+    assert set(words.GLYPHS) == set(style.STATE_COLOURS)
+
+
+def test_a_round_is_told_with_hospitals_by_their_titles() -> None:
+    """Who was used and who was missing, and why; no raw name."""
+    body = {
+        "round": 3,
+        "used": {"east.example": "x"},
+        "excluded": {},
+        "missing": {"north.example": "offline"},
+    }
+
+    said = words.told("round.closed", "hub.example/events", body, NAMES)
+
+    assert said == (
+        "Round 3 closed with a new model from East Clinic. "
+        "North Hospital was missing: it was not connected."
+    )
+
+
+def test_every_entry_of_a_whole_study_can_be_told() -> None:
+    """A real log, entry by entry, in sentences without gaps."""
+    from dashboard.checking import kind_of
+
+    study = Federation()
+    study.play_round().leave("south.example").stop("hub.example/events")
+    titles = {name: f"{name.split('.')[0].title()} Hospital" for name in make.NAMES}
+
+    for note in study.entries:
+        kind, actor, _, body = kind_of(note)
+        said = words.told(kind, actor, body, titles)
+        assert "{" not in said
+        assert ".example" not in said
+        assert "—" not in said
+
+
+def test_no_page_promises_what_nobody_can_promise() -> None:
+    """Nothing is called a success, compliant, secure or anonymous."""
+    folder = Path(dashboard.__file__).parent
+    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), folder / "words.py"]:
+        shown = re.findall(r'"([^"\n]*)"', path.read_text(encoding="utf-8"))
+        told = [text for text in shown if FORBIDDEN.search(text)]
+        assert told == [], path.name
+
+
+def test_views_ask_no_password_and_write_no_markup() -> None:
+    """House rules of pages: no password field, no raw HTML, no cache shared between people."""
+    folder = Path(dashboard.__file__).parent
+    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), folder / "page.py"]:
+        code = path.read_text(encoding="utf-8")
+        assert 'type="password"' not in code
+        assert "unsafe_allow_html" not in code
+        assert "st.components" not in code
+        assert "cache_data(" not in code or 'cache_data(scope="session"' in code

@@ -1,0 +1,161 @@
+"""A real hub and real hospitals in one process, with one clock; no network, no Flower process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from compliance.canonical import sha256_id
+from compliance.command import main
+from compliance.ledger.merkle import leaf_hash
+from compliance.records.order import Order
+from compliance.records.recipe import layout_of, shipped
+from compliance.signing.keys import SigningKey
+from hub.main import create_app
+from hub.settings import load_settings as load_hub
+from hub.wiring import Rooms as HubRooms
+from site_node.gate.hub_client import HubClient
+from site_node.gate.invitation import read_code
+from site_node.gate.joining import Applicant, Connections, join
+from site_node.settings import load_settings
+from site_node.wiring import Rooms
+from tests.simulator import shares
+from tests.site_node.gate.world import InProcess, Shelf, Time, legal_of
+
+NAMES = ("north.example", "south.example")
+
+
+class House:
+    """A real hub and its hospitals, with one clock."""
+
+    def __init__(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], names: Sequence[str] = NAMES
+    ) -> None:
+        home = folder / "hub"
+        assert main(["hub", "init", "--home", str(home), "--json"]) == 0
+        capsys.readouterr()
+        (home / "bundle").mkdir(exist_ok=True)
+        signed = {"bundle_sha256": sha256_id(b"fab"), "verifications": [], "signers": {"a": "ssh"}}
+        (home / "bundle" / "signed.json").write_text(json.dumps(signed))
+        self.time = Time()
+        self.draws = 0
+        self.hub = HubRooms(load_hub(home), clock=self.time, random=self._random)
+        self.http = httpx.Client(
+            transport=InProcess(create_app(self.hub)), base_url="https://127.0.0.1:8443"
+        )
+        self.sites = {name: self._join(folder / name, name) for name in names}
+        self.study = ""
+
+    def _random(self, count: int) -> bytes:
+        """The hub's randomness: the same study ids and start models in every house."""
+        self.draws += 1
+        return hashlib.sha512(f"hub {self.draws}".encode()).digest()[:count]
+
+    def _join(self, home: Path, name: str) -> Rooms:
+        code, _ = self.hub.members.invite(name, name.split(".", 1)[0].capitalize())
+        ca = self.hub.ca_path.read_bytes()
+        connections = Connections(lambda _: ca, lambda *_: contextlib.nullcontext(self.http))
+        source = (hashlib.sha512(f"{name}{n}".encode()).digest() for n in range(10_000))
+        join(
+            home,
+            read_code(code),
+            Applicant(None, None, lambda count: next(source)[:count]),
+            connections,
+        )
+        rooms = Rooms(load_settings(home), self.time)
+        rooms.hub = HubClient(
+            http=self.http,
+            site=name,
+            key=lambda: rooms.keys.node,
+            journal=rooms.journal,
+            clock=self.time,
+            nonce=lambda: next(source)[:16].hex(),
+        )
+        rooms.catalogue = Shelf(home / "datasets")  # type: ignore[assignment]
+        rooms.registrar.register_new()
+        rooms.statements.deliver(rooms.hub)
+        return rooms
+
+    def propose(self, **changes: Any) -> str:
+        """A researcher with an own key proposes; returns the study's id."""
+        researcher = SigningKey("lead.example/r-1", 1, hashlib.sha256(b"lead").digest())
+        draft = {
+            "title": "Opacity",
+            "summary": "Whether an opacity is seen.",
+            "recipe": {"id": "cnn2d-small"},
+            "datasets": [{"site": name, "id": "chest"} for name in self.sites],
+            "legal": legal_of(tuple(self.sites), self.time.text(days=700)),
+            **changes,
+        }
+        vkey = str(researcher.verifier)
+        text = self.hub.charters.prepare(draft, vkey)
+        told = self.hub.charters.propose(text, researcher.line(text), 1, vkey)
+        self.study = str(told["study"])
+        return str(told["charter_id"])
+
+    def look(self) -> list[str]:
+        """Every witness looks once."""
+        return [rooms.witness.step(self.study).outcome for rooms in self.sites.values()]
+
+    def launch(self, **changes: Any) -> str:
+        """Propose, let every hospital sign, launch, let every witness look; returns the study."""
+        charter_id = self.propose(**changes)
+        for rooms in self.sites.values():
+            rooms.steward.approve(self.study, None, None)
+        self.hub.charters.launch(charter_id)
+        self.look()
+        return self.study
+
+    def close_round(self) -> str:
+        """One honest round of all hospitals; returns the model that it made."""
+        layout = layout_of(shipped()["cnn2d-small"])
+        state = self.hub.ledger.state(self.study)
+        number, deadline = state.rounds_opened + 1, self.time.text(seconds=600)
+        opening = {
+            "round": number,
+            "sites": sorted(self.sites),
+            "model_sha256": state.model_sha256,
+            "bundle_sha256": state.charter.bundle_sha256,
+            "deadline": deadline,
+            "on_behalf": None,
+        }
+        index = self.hub.ledger.say(self.study, "round.opened", opening).index
+        order = Order(
+            kind="train",
+            log=state.charter_id,
+            entry=index,
+            leaf="sha256:" + leaf_hash(self.hub.ledger.entries(self.study, index)[0]).hex(),
+            round=number,
+            layout_sha256=layout.sha256,
+            model_sha256=str(opening["model_sha256"]),
+            deadline=deadline,
+        )
+        self.time.forward(seconds=6)
+        self.look()
+        for rooms in self.sites.values():
+            permit, delta = rooms.permits.check(order, self.time.now), bytes(4 * layout.count)
+            for note in rooms.release.admit(permit, order, delta=delta, n=40, steps=9, metrics=[]):
+                self.hub.ledger.append(self.study, note)
+        made = self.hub.registry.put(self.study, layout, bytes(4 * layout.count), "round")
+        sent = self.hub.ledger.state(self.study).running.submitted
+        closing = {
+            "round": number,
+            "used": {site: body.update_sha256 for site, body in sent.items()},
+            "weights": shares(sorted(sent)),
+            "excluded": {},
+            "missing": {},
+            "aggregator": "fedavg",
+            "model_sha256": made,
+            "bytes": 4 * layout.count,
+        }
+        self.hub.ledger.say(self.study, "round.closed", closing)
+        self.time.forward(seconds=6)
+        self.look()
+        return made

@@ -1,0 +1,156 @@
+"""What is handed out was witnessed, verified and put on record first."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from compliance.errors import ConsiliumError, NotReady, Refused
+from compliance.records.envelope import parse_event
+from compliance.report.verify import verify
+from compliance.signing.note import parse
+from tests import factories as make
+from tests.hub.house import NAMES, House, behind_the_hubs_back
+
+EAST, NORTH, SOUTH = NAMES
+
+
+@pytest.fixture
+def study(house: House) -> str:
+    """A launched study."""
+    return house.launched()
+
+
+def test_a_log_without_quorum_is_not_exported(house, study, tmp_path):
+    """One cosignature of two: the sentence says for whom we wait, and no file is left."""
+    house.witness(NORTH)
+
+    with pytest.raises(NotReady, match="not witnessed"):
+        house.rooms.exports.bundle(study, tmp_path / "out", wait=0)
+
+    assert not (tmp_path / "out").exists()
+    assert house.rooms.ledger.size(study) == 1
+
+
+def test_an_export_verifies_offline_and_is_itself_an_entry(house, study, tmp_path):
+    """The auditor's file, the record in the log and the root in it agree."""
+    house.rooms.ledger.append(study, house.limit(NORTH))
+    house.witness(NORTH, SOUTH)
+
+    made = house.rooms.exports.bundle(study, tmp_path / "out", purpose="ethics", wait=0)
+
+    report = verify(Path(made["bundle"]).read_bytes(), house.rooms.ledger.policy(study))
+    assert report.exit_code == 0
+    event = parse_event(parse(house.rooms.ledger.entries(study, made["index"])[0]).text)
+    assert event.type == "export.created"
+    assert (event.body.size, event.body.purpose) == (2, "ethics")
+    assert event.body.manifest_sha256 == made["manifest_sha256"]
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".zip"]
+
+
+def test_an_export_that_is_not_recorded_is_not_handed_out(house, study, tmp_path):
+    """A purpose outside the list: no entry, no file, not even a part of one."""
+    house.witness(NORTH, SOUTH)
+
+    with pytest.raises(ConsiliumError):
+        house.rooms.exports.bundle(study, tmp_path / "out", purpose="curiosity", wait=0)
+
+    assert list((tmp_path / "out").glob("*")) == []
+    assert house.rooms.ledger.size(study) == 1
+
+
+def test_a_log_changed_under_the_hub_is_not_exported(house, study, tmp_path):
+    """The bundle is verified as an auditor would before anybody gets it."""
+    house.rooms.ledger.append(study, house.limit(NORTH))
+    house.witness(NORTH, SOUTH)
+    behind_the_hubs_back(house.rooms.database, "DROP TRIGGER log_entry_no_update")
+    old = house.rooms.ledger.entries(study, 1)[0]
+    change = "UPDATE log_entry SET leaf = :leaf WHERE idx = 1"
+    leaf = old.replace(b'"policy"', b'"erased"')
+    behind_the_hubs_back(house.rooms.database, change, leaf=leaf)
+
+    with pytest.raises(ConsiliumError):
+        house.rooms.exports.bundle(study, tmp_path / "out", wait=0)
+
+    assert not list(tmp_path.glob("out/*.zip"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_recorded(house, study, tmp_path):
+    """A file stands where the folder should be."""
+    house.witness(NORTH, SOUTH)
+    (tmp_path / "out").write_text("a file")
+
+    with pytest.raises(NotReady, match="cannot be written"):
+        house.rooms.exports.bundle(study, tmp_path / "out", wait=0)
+
+    assert house.rooms.ledger.size(study) == 1
+
+
+def test_a_ticket_gives_its_file_once_and_for_a_minute(house, tmp_path):
+    """A link in a browser's history opens nothing."""
+    exports = house.rooms.exports
+    used, late = (exports.ticket(tmp_path / "a", "a.zip") for _ in range(2))
+    assert exports.redeem(used) == (tmp_path / "a", "a.zip")
+    house.time.forward(seconds=60)
+
+    for ticket in (used, late, "0" * 64):
+        with pytest.raises(Refused, match="used or expired"):
+            exports.redeem(ticket)
+
+
+def test_a_model_comes_from_a_closed_round_only(house, study):
+    """The start model is no result, and an unknown name finds nothing."""
+    initial = house.rooms.ledger.state(study).model_sha256
+
+    for name in (None, initial, make.sha("other"), "../../keys/events.key"):
+        with pytest.raises(NotReady, match="no closed round"):
+            house.rooms.exports.model_file(study, name)
+
+
+def test_a_changed_model_file_is_refused(house, study):
+    """A model is named by its hash: what has another hash is not that model."""
+    registry = house.rooms.registry
+    name = house.rooms.ledger.state(study).model_sha256
+    data = registry.read(study, name)
+    assert registry.safetensors(study, name).endswith(data)
+    registry.path(study, name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+    for read in (registry.read, registry.safetensors):
+        with pytest.raises(NotReady, match="was changed"):
+            read(study, name)
+
+
+def test_a_model_file_tells_what_it_is(house, study):
+    """Readable by any safetensors reader: header, names, shapes, and the packed values."""
+    name = house.rooms.ledger.state(study).model_sha256
+    data = house.rooms.registry.safetensors(study, name)
+
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    told = header.pop("__metadata__")
+
+    assert (told["study"], told["model_sha256"]) == (study, name)
+    assert max(row["data_offsets"][1] for row in header.values()) == len(data) - 8 - size
+
+
+def test_a_vector_of_another_length_is_no_model(house, study):
+    """Nothing is written under a name that it does not deserve."""
+    layout = house.rooms.registry.layout(study)
+
+    with pytest.raises(ConsiliumError):
+        house.rooms.registry.put(study, layout, bytes(8), "round")
+
+
+def test_the_bundle_holds_no_secret(house, study, tmp_path):
+    """No key, no password hash, no database travels in the evidence."""
+    house.person("celine", "researcher")
+    house.witness(NORTH, SOUTH)
+    made = house.rooms.exports.bundle(study, tmp_path / "out", wait=0)
+
+    with zipfile.ZipFile(made["bundle"]) as bundle:
+        everything = b"".join(bundle.read(name) for name in bundle.namelist())
+    for secret in (b"argon2", b'"seed"', b"PRIVATE KEY", b"celine", b"SQLite format"):
+        assert secret not in everything

@@ -1,0 +1,202 @@
+"""The agent: one tick looks at everything, and no lie or silence of the hub stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from compliance.errors import NotReady
+from site_node.federation.agent import Agent, only_one
+from site_node.gate.doctor import as_plain, examine
+from site_node.gate.say import check_lines, journal_lines
+from site_node.wiring import Rooms
+from tests.site_node.gate.world import STUDY, World
+
+
+class Quiet:
+    """A supervisor that notes what it was told."""
+
+    def __init__(self, stop: Event) -> None:
+        self.told: list[str] = []
+        self._stop = stop
+
+    def start(self) -> None:
+        """Started: the loop ends after its first tick."""
+        self.told.append("start")
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Ended."""
+        self.told.append("stop")
+
+    @property
+    def state(self) -> str:
+        """Always well."""
+        return "up"
+
+
+@pytest.fixture
+def rooms(world: World) -> Rooms:
+    """A site with a launched study."""
+    made = world.joined()
+    world.launched(made)
+    return made
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the agent told the person who looks on."""
+    return []
+
+
+@pytest.fixture
+def agent(rooms: Rooms, said: list[str]) -> Agent:
+    """An agent over a quiet supervisor."""
+    return Agent(rooms=rooms, supervisor=Quiet(Event()), say=said.append)
+
+
+def test_one_tick_mirrors_cosigns_registers_and_beats(
+    world: World, rooms: Rooms, agent: Agent, said: list[str]
+) -> None:
+    """Everything that can be done is done, quietly."""
+    world.hub.open_round()
+
+    agent.tick()
+
+    assert rooms.mirror.head(STUDY).size == 2  # type: ignore[union-attr]
+    assert rooms.mirror.quorum(STUDY) is not None
+    assert len(world.hub.datasets) == 1
+    assert world.hub.heartbeats[0]["states"]["supernode"] == "up"
+    assert said == []
+
+
+def test_a_heartbeat_holds_codes_and_counts_only(world: World, agent: Agent) -> None:
+    """No path, no title, no sentence reaches the hub with a sign of life."""
+    agent.tick()
+
+    beat = str(world.hub.heartbeats[0])
+    assert str(world.home) not in beat
+    assert "Hospital" not in beat
+
+
+def test_signs_of_life_keep_their_rhythm(world: World, agent: Agent) -> None:
+    """Not with every look: every fifteen seconds."""
+    for _ in range(10):
+        agent.tick()
+        world.time.forward(seconds=3)
+
+    assert len(world.hub.heartbeats) == 2
+
+
+def test_a_resting_hub_is_told_once_and_coming_back_once(
+    world: World, rooms: Rooms, agent: Agent, said: list[str]
+) -> None:
+    """One line when it goes, one when it is back, no storm in between."""
+    world.hub.away = True
+    for _ in range(5):
+        agent.tick()
+    world.hub.away = False
+    world.hub.open_round()
+
+    agent.tick()
+
+    assert len(said) == 2
+    assert rooms.mirror.head(STUDY).size == 2  # type: ignore[union-attr]
+
+
+def test_an_alarm_is_said_once_and_shown_by_the_doctor(
+    world: World, rooms: Rooms, agent: Agent, said: list[str]
+) -> None:
+    """The person is told what to do: stop, keep the machine, call the auditor."""
+    world.hub.open_round()
+    agent.tick()
+    world.hub.log.entries.pop()
+    for _ in range(3):
+        agent.tick()
+
+    rows = {row["code"]: row for row in as_plain(examine(rooms.patient))["checks"]}
+    assert [line for line in said if "ALARM" in line] == said
+    assert len(said) == 1
+    assert "auditor" in rows["log_disagrees"]["fix"]
+
+
+def test_a_proposed_study_without_a_log_is_no_trouble(world: World) -> None:
+    """Before the launch there is nothing to mirror and nothing to complain about."""
+    rooms, said = world.joined(), list[str]()
+    world.hub.propose(world.charter(rooms))
+
+    Agent(rooms=rooms, supervisor=Quiet(Event()), say=said.append).tick()
+
+    assert said == []
+    assert rooms.mirror.heads() == []
+
+
+def test_the_supernode_ends_with_the_agent(rooms: Rooms) -> None:
+    """Told to stop, nothing is left running."""
+    stop = Event()
+    supervisor = Quiet(stop)
+
+    Agent(rooms=rooms, supervisor=supervisor, say=print).run(stop)
+
+    assert supervisor.told == ["start", "stop"]
+
+
+def test_a_home_is_served_once(tmp_path: Path) -> None:
+    """A second `site serve` in the same home says so and ends."""
+    twice = pytest.raises(NotReady, match="another process")
+    with only_one(tmp_path), twice, only_one(tmp_path):
+        pytest.fail("two processes served one home")
+    with only_one(tmp_path):
+        assert (tmp_path / "run" / "serve.lock").exists()
+
+
+def test_a_healthy_site_is_well(world: World, rooms: Rooms) -> None:
+    """Each row has a code; all are well."""
+    (world.home / "datasets" / "chest").mkdir(parents=True)
+
+    told = as_plain(examine(rooms.patient))
+
+    assert told["well"], check_lines(told["checks"])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code"),
+    [
+        ("hub", "port_closed"),
+        ("clock", "clock_skew"),
+        ("folder", "folder_open"),
+        ("data", "folder_missing"),
+    ],
+)
+def test_each_fault_has_its_code_and_a_fix_that_deletes_nothing(
+    world: World, rooms: Rooms, break_it: str, code: str
+) -> None:
+    """A permission problem never says "bad data"; no fix advises deleting."""
+    if break_it != "data":
+        (world.home / "datasets" / "chest").mkdir(parents=True)
+    if break_it == "hub":
+        world.hub.away = True
+    if break_it == "folder":
+        world.home.chmod(0o755)
+    if break_it == "clock":
+        shown = world.time.now
+        world.hub.time = type(world.time)(shown.replace(minute=10))
+    patient = rooms.patient
+
+    told = as_plain(examine(patient))
+
+    row = next(row for row in told["checks"] if row["code"] == code)
+    assert not told["well"]
+    assert row["fix"]
+    assert "delete" not in row["fix"].lower()
+    assert any(code in line for line in check_lines(told["checks"]))
+
+
+def test_the_journal_prints_one_line_an_event(rooms: Rooms) -> None:
+    """Time, kind, study, rule, details."""
+    lines = journal_lines(rooms.journal.lines())
+
+    assert any("charter.signed" in line for line in lines)
+    assert journal_lines([]) == ["The journal is empty."]

@@ -1,0 +1,73 @@
+"""A hospital exports the evidence from its own mirror; nobody else is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compliance.errors import NotReady
+from compliance.report.verify import verify
+from site_node.gate.export import export, find_mirrored
+from site_node.wiring import Rooms
+from tests.site_node.gate.world import STUDY, World
+
+
+@pytest.fixture
+def rooms(world: World) -> Rooms:
+    """A site with a launched study."""
+    made = world.joined()
+    world.launched(made)
+    return made
+
+
+def make(rooms: Rooms, out: Path, purpose: str = "audit") -> dict[str, str]:
+    """Export the one study."""
+    return export(rooms.mirror, rooms.keys, STUDY, out, purpose, record=rooms.recorder)
+
+
+def test_a_bundle_from_the_mirror_verifies_without_the_hub(
+    world: World, rooms: Rooms, tmp_path: Path
+) -> None:
+    """With the hub away the bundle is built, and an auditor's verifier accepts it."""
+    rooms.witness.follow_quorum(STUDY)
+    world.hub.away = True
+
+    told = make(rooms, tmp_path / "evidence")
+
+    report = verify(Path(told["bundle"]).read_bytes(), told["policy"])
+    assert report.exit_code == 0, report
+    assert rooms.statements.waiting() == 1
+
+
+def test_the_export_is_on_record_when_the_hub_answers(
+    world: World, rooms: Rooms, tmp_path: Path
+) -> None:
+    """`export.created` by the hospital's node key is accepted by the fold."""
+    rooms.witness.follow_quorum(STUDY)
+    make(rooms, tmp_path / "evidence")
+
+    rooms.statements.deliver(rooms.hub)
+
+    assert len(world.hub.log.entries) == 2
+    assert rooms.witness.step(STUDY).outcome == "cosigned"
+
+
+def test_a_log_without_a_quorum_is_not_exported(rooms: Rooms, tmp_path: Path) -> None:
+    """What nobody witnessed is no evidence yet."""
+    with pytest.raises(NotReady, match="not witnessed"):
+        make(rooms, tmp_path)
+
+    assert list(tmp_path.glob("*.zip")) == []
+
+
+def test_bad_words_are_answered_with_what_to_do(rooms: Rooms, tmp_path: Path) -> None:
+    """Unknown purpose, unknown study, a file where the folder should be."""
+    rooms.witness.follow_quorum(STUDY)
+    with pytest.raises(NotReady, match="Choose: audit"):
+        make(rooms, tmp_path, "curiosity")
+    with pytest.raises(NotReady, match="site studies"):
+        find_mirrored(rooms.mirror, "ffff")
+    (tmp_path / "evidence").write_text("a file")
+    with pytest.raises(NotReady, match="nothing was kept"):
+        make(rooms, tmp_path / "evidence")
