@@ -19,7 +19,7 @@ from compliance.rules.check import Finding, check_charter
 from compliance.signing.keys import NOTE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line
 from hub.services.clock import Clock, text_of
-from hub.services.drafts import Drafter, Frame
+from hub.services.drafts import AGGREGATORS, Drafter, Frame
 from hub.services.keys import STUDY_BYTES, KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.registry import ModelRegistry
@@ -66,7 +66,7 @@ class CharterService:
             body = self._drafter.complete(draft, frame, recipe, "sha256:" + "0" * 64)
         except (NotReady, Malformed) as error:
             return [Finding("charter.form", str(error), None, None, allowed=False)]
-        return check_charter(body, text_of(self._clock))
+        return self._findings(body)
 
     def prepare(self, draft: Mapping[str, Any], researcher_vkey: str) -> bytes:
         """The text that the researcher signs; the start model is written beside.
@@ -80,9 +80,7 @@ class CharterService:
         frame = self._frame(self._keys.log(study), researcher_vkey)
         initial = self._start(study, recipe)
         body = self._drafter.complete(draft, frame, recipe, initial)
-        for finding in check_charter(body, text_of(self._clock)):
-            if not finding.allowed:
-                raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
+        self._must_hold(body)
         return write_event("charter", body, time=text_of(self._clock))
 
     def propose(
@@ -133,9 +131,16 @@ class CharterService:
         )
         if given != made:
             raise Refused("charter.keys", sentence="The text was not prepared by this hub.")
-        for finding in check_charter(body.plain(), text_of(self._clock)):
+        self._must_hold(body.plain())
+
+    def _must_hold(self, body: dict[str, Any]) -> None:
+        for finding in self._findings(body):
             if not finding.allowed:
                 raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
+
+    def _findings(self, body: dict[str, Any]) -> list[Finding]:
+        """Every charter rule, then what this hub cannot do: better said now than in round one."""
+        return [*check_charter(body, text_of(self._clock)), *beyond_this_hub(body)]
 
     def get(self, charter_id: str) -> dict[str, Any]:
         """A charter with its signatures, refusals and what is missing.
@@ -283,6 +288,27 @@ class CharterService:
         if row is None:
             raise NotReady(f"there is no charter or study {asked}.", "List them: GET /studies.")
         return row
+
+
+def beyond_this_hub(body: Mapping[str, Any]) -> list[Finding]:
+    """Refusals of what the charter's rules allow and this release of the hub does not do."""
+    asked = body.get("aggregator") or {}
+    found = []
+    if asked.get("name") not in AGGREGATORS:
+        sentence = "This release of the hub makes models in one way."
+        found.append(
+            Finding(
+                "charter.terms",
+                sentence,
+                str(asked.get("name")),
+                ", ".join(AGGREGATORS),
+                allowed=False,
+            )
+        )
+    if asked.get("masked") or body.get("dp") is not None:
+        sentence = "This release has neither masks nor noise (dp)."
+        found.append(Finding("charter.terms", sentence, "masked or dp", "neither", allowed=False))
+    return found
 
 
 def _charter(text: bytes) -> CharterBody:

@@ -18,6 +18,9 @@ from compliance.signing.keys import SigningKey
 from hub.services.catalogue import CatalogueService
 from hub.services.members import MemberService
 
+AGGREGATORS = ("fedavg",)
+"""Ways in which this release makes a model; the federation's catalogue is this list."""
+
 METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "loss")
 YEAR, RETENTION = timedelta(days=365), timedelta(days=365 + 2190)
 KEYS = frozenset(

@@ -8,8 +8,7 @@ from decimal import Decimal
 from compliance.errors import Refused
 from hub.federation.aggregation.fedavg import FedAvg
 from hub.federation.aggregation.rule import Aggregator
-
-RULES = ("fedavg",)
+from hub.services.drafts import AGGREGATORS
 
 
 def aggregator(name: str, params: Mapping[str, Decimal]) -> Aggregator:
@@ -23,8 +22,8 @@ def aggregator(name: str, params: Mapping[str, Decimal]) -> Aggregator:
     Raises:
         Refused: the name or a parameter is not in the catalogue, or out of bounds.
     """
-    if name not in RULES:
-        raise Refused("charter.terms", found=f"aggregator {name}", agreed=", ".join(RULES))
+    if name not in AGGREGATORS:
+        raise Refused("charter.terms", found=f"aggregator {name}", agreed=", ".join(AGGREGATORS))
     unknown = sorted(set(params) - {"weight_cap", "norm_max", "offences", "keep_updates"})
     if unknown:
         raise Refused("charter.terms", found=f"parameter {unknown[0]}", agreed="weight_cap")

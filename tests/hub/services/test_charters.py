@@ -57,6 +57,7 @@ def test_the_default_quorum_survives_as_many_liars_as_the_design_says(house, sit
         {"max_rounds": 0},
         {"min_examples": -1},
         {"round_seconds": 10**12},
+        {"aggregator": {"name": "median", "params": {}, "masked": False}},
         {"recipe": {"id": "no-such-recipe"}},
         {"recipe": None},
         {"recipe": {"id": "cnn2d-small", "changes": {"image": {"size": [0, 0]}}}},
