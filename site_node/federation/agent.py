@@ -70,6 +70,7 @@ class Agent:
         self._rooms, self._supervisor, self._say = rooms, supervisor, say
         self._bundle_refused = bundle_refused or Event()
         self._hub_away = False
+        self._flower = "up"  # what needs no word
         self._beaten: datetime | None = None
         self._last: dict[str, tuple[str, int]] = {}
 
@@ -88,6 +89,7 @@ class Agent:
     def tick(self) -> None:
         """Look at everything once; never raises for what the hub does or leaves undone."""
         try:
+            self._tell_state()
             refused = self._bundle_refused.is_set()  # asked first: the mirror below is then newer
             self._heartbeat()
             self._rooms.registrar.register_new()
@@ -103,6 +105,14 @@ class Agent:
             self._away(error)
         except ConsiliumError as error:
             self._trouble("agent", None, error)
+
+    def _tell_state(self) -> None:
+        """Say when Flower's node comes up, or what it waits for."""
+        state = str(self._supervisor.state)
+        if state != self._flower:
+            self._flower = state
+            self._rooms.journal.write("flower.node", state=state)
+            self._say(f"Flower's node: {state}.")
 
     def _report_bundle(self) -> None:
         self._bundle_refused.clear()

@@ -200,3 +200,25 @@ def test_the_journal_prints_one_line_an_event(rooms: Rooms) -> None:
 
     assert any("charter.signed" in line for line in lines)
     assert journal_lines([]) == ["The journal is empty."]
+
+
+def test_what_flowers_node_waits_for_is_said_once(rooms: Rooms, said: list[str]) -> None:
+    """Restarted too soon, Flower turns it away for up to a minute: the technician reads why."""
+
+    class Waiting(Quiet):
+        """A SuperNode that was restarted a moment ago."""
+
+        state = "waiting to be activated again (≤ 60 s)"  # type: ignore[assignment]
+
+    supervisor = Waiting(Event())
+    agent = Agent(rooms=rooms, supervisor=supervisor, say=said.append)
+
+    agent.tick()
+    agent.tick()
+    Waiting.state = "up"  # type: ignore[assignment]
+    agent.tick()
+
+    assert said == [
+        "Flower's node: waiting to be activated again (≤ 60 s).",
+        "Flower's node: up.",
+    ]
