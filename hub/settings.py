@@ -1,6 +1,6 @@
 """The hub's settings: read once, frozen, every field with its sentence.
 
-Order: command line, environment `CONSILIUM_HUB_*`, secret files, `<home>/hub.toml`, default.
+Order: command line, environment `CONSILIUM_HUB_*`, `<home>/hub.toml`, default.
 An unknown name is refused wherever it stands.
 """
 

@@ -1,6 +1,6 @@
 """The site's settings: read once, frozen, every field with its sentence.
 
-Order: command line, environment `CONSILIUM_SITE_*`, secret files, `<home>/site.toml`, default.
+Order: command line, environment `CONSILIUM_SITE_*`, `<home>/site.toml`, default.
 An unknown name is refused wherever it stands: a misspelt floor would be no floor.
 """
 

@@ -47,11 +47,3 @@ class Control:
         """
         words = ["run", APP, CONNECTION, "--run-config", f'study="{study}"']
         return str(ask_flower(words, self._environment())["run-id"])
-
-    def stop_run(self, run_id: str) -> None:
-        """End a run.
-
-        Raises:
-            NotReady: Flower refused, for example because it ended by itself.
-        """
-        ask_flower(["stop", run_id, CONNECTION], self._environment())

@@ -129,13 +129,6 @@ class SuperLink:
             keeper.wait()
         (self._folder / "superlink.pid").unlink(missing_ok=True)
 
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        if self._keeper is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._keeper.pid, signal.SIGKILL)
-            self._keeper.wait()
-
     def _write_connection(self) -> None:
         home = self._folder / "home"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -204,24 +204,6 @@ class MemberService:
                 if not row.suspended
             }
 
-    def active_by_flower_key(self, key: str) -> str | None:
-        """The active hospital that holds this Flower key; the comment does not count."""
-        wanted = _bare(key)
-        for site, public in self.flower_keys().items():
-            if _bare(public) == wanted:
-                return site
-        return None
-
-    def flower_node(self, site: str) -> str | None:
-        """The Flower node id of a hospital."""
-        return self.member(site).flower_node
-
-    def site_of_node(self, node: str) -> str | None:
-        """The hospital behind a Flower node id."""
-        with self._database.reading() as session:
-            found = [row.site for row in rows.all_members(session) if row.flower_node == node]
-        return found[0] if found else None
-
     def flower_nodes(self) -> dict[str, str]:
         """Site by Flower node id, for active hospitals."""
         with self._database.reading() as session:

@@ -162,8 +162,3 @@ def find_model(session: Session, study: str, model_sha256: str) -> ModelRow | No
 def run_of(session: Session, study: str) -> RunRow | None:
     """The run of a study."""
     return session.get(RunRow, study)
-
-
-def all_runs(session: Session) -> list[RunRow]:
-    """Every run."""
-    return list(session.scalars(select(RunRow).order_by(RunRow.study)))
