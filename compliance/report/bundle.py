@@ -12,7 +12,8 @@ from compliance.errors import NotProven
 from compliance.ledger.checkpoint import parse_text
 from compliance.ledger.policy import Policy, policy_of_charter
 from compliance.report import bag
-from compliance.report.derived import Log, derive, tags
+from compliance.report.derived import derive, tags
+from compliance.report.log import Log
 from compliance.rules.fold import replay
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
@@ -65,8 +66,8 @@ def build(material: Material) -> dict[str, bytes]:
         Refused, NotProven, Malformed: the log does not hold; nothing is handed out.
     """
     log = read_log(material.entries, material.checkpoint_note)
-    payload = derive(log) | {"data/log/checkpoint": material.checkpoint_note}
-    payload |= {f"data/{path}": data for path, data in material.attachments.items()}
+    attached = {f"data/{path}": data for path, data in material.attachments.items()}
+    payload = derive(log, attached) | {"data/log/checkpoint": material.checkpoint_note} | attached
     files = tags(log, payload, material.software) | {"bagit.txt": bag.BAGIT}
     files[bag.MANIFEST] = bag.manifest(payload)
     files["manifest.note"] = seal(manifest_text(log, files[bag.MANIFEST]), material.exporter)

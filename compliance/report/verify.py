@@ -22,7 +22,8 @@ from compliance.records.types import seconds_of
 from compliance.report import bag
 from compliance.report.bundle import SOFTWARE, manifest_text
 from compliance.report.card import check_card
-from compliance.report.derived import Log, derive, tags
+from compliance.report.derived import derive, tags
+from compliance.report.log import Log
 from compliance.report.models import check_model
 from compliance.rules.fold import replay
 from compliance.rules.state import StudyState
@@ -269,7 +270,7 @@ def derived(work: Work) -> str:
     if software != SOFTWARE:
         raise CannotTellError(f"made by {software!r}; install that version, this is {SOFTWARE}")
     log = _log(work)
-    made = derive(log)
+    made = derive(log, work.files)
     payload = {path: data for path, data in work.files.items() if path.startswith("data/")}
     made |= tags(log, payload, software)
     for path in sorted(made):
@@ -331,7 +332,7 @@ def models(work: Work) -> str | None:
 def unattested(work: Work) -> str:
     """What only the manifest covers, and what this run does not check."""
     state = _need(work.state, "the fold")
-    known = set(derive(_log(work))) | {"data/log/checkpoint"}
+    known = set(derive(_log(work), work.files)) | {"data/log/checkpoint"}
     loose = [
         path
         for path in sorted(work.files)
