@@ -1,21 +1,21 @@
-"""`consilium audit`: verify a bundle, check a proof, compare two; the base install, no network."""
+"""`consilium audit`: verify, proof, compare, watch; the base install, no network."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from compliance.errors import ConsiliumError, NotProven, NotReady
-from compliance.ledger.checkpoint import Checkpoint, parse_text
-from compliance.ledger.merkle import leaf_hash, root
+from compliance.errors import NotReady
 from compliance.ledger.policy import Policy
 from compliance.ledger.proof import check_proof, parse_proof
-from compliance.ledger.tiles import parse_entry_bundle
-from compliance.report.bag import read_zip
-from compliance.report.verify import ENTRIES, Report, verify
-from compliance.signing.note import parse
+from compliance.report import watching
+from compliance.report.compare import compare, read_evidence
+from compliance.report.export import RECEIPT
+from compliance.report.request import add_words
+from compliance.report.verify import Report, verify
 
 MARKS = {
     "pass": "PASS",
@@ -23,6 +23,8 @@ MARKS = {
     "cannot_tell": "CANNOT TELL",
     "not_applicable": "NOT HERE",
 }
+POLICY = "whose signatures count; get it from a member you trust"
+STATE = "consilium-watch.json"
 
 
 def main(words: Sequence[str]) -> int:
@@ -47,33 +49,75 @@ def make_parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export", help="write a study's evidence bundle (run it on the hub's or a site's host)"
     )
-    export.add_argument("study", metavar="STUDY")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_words(export)
     export.set_defaults(run=_export_elsewhere)
-    check = commands.add_parser("verify", help="verify a bundle, step by numbered step")
-    check.add_argument("bundle", type=Path, metavar="BUNDLE")
-    check.add_argument("--policy", type=Path, metavar="FILE", help="whose signatures count")
-    check.add_argument("--charter", metavar="ID", help="the charter id that is expected")
-    check.set_defaults(run=_verify)
-    proof = commands.add_parser("proof", help="check that one entry stands in a log")
-    proof.add_argument("proof", type=Path, metavar="FILE")
-    proof.add_argument("--entry", type=Path, required=True, metavar="FILE")
-    proof.add_argument("--policy", type=Path, required=True, metavar="FILE")
-    proof.set_defaults(run=_proof)
-    compare = commands.add_parser("compare", help="do two bundles tell one story? exit 1: fork")
-    compare.add_argument("first", type=Path, metavar="A")
-    compare.add_argument("second", type=Path, metavar="B")
-    compare.set_defaults(run=_compare)
-    for command, words in (
+    examples = [
         (export, "export 00112233445566aa --out evidence --home /srv/consilium/hub"),
-        (check, "verify consilium-….zip --policy policy.txt"),
-        (proof, "proof entry.tlog-proof --entry entry.note --policy policy.txt"),
-        (compare, "compare from-the-hub.zip from-a-hospital.zip"),
-    ):
+        (_verify_words(commands), "verify consilium-….zip --policy policy.txt"),
+        (_proof_words(commands), "proof entry.tlog-proof --entry entry.note --policy policy.txt"),
+        (_compare_words(commands), "compare from-the-hub.zip from-a-hospital.zip"),
+        (_watch_words(commands), "watch mirror-folder bundles --policy policy.txt --once"),
+    ]
+    for command, words in examples:
         command.epilog = f"example: consilium audit {words}"
         command.add_argument("--json", action="store_true", help="print JSON for machines")
         command.add_argument("--home", type=Path, metavar="DIR", help="for export: whose home")
     return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _verify_words(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    check = commands.add_parser("verify", help="verify a bundle, step by numbered step")
+    check.add_argument("bundle", type=Path, metavar="BUNDLE")
+    check.add_argument("--policy", type=Path, metavar="FILE", help=POLICY)
+    check.add_argument("--charter", metavar="ID", help="the charter id that is expected")
+    check.add_argument(
+        "--consortium-policy", type=Path, metavar="FILE", help="check members and recipe too"
+    )
+    check.add_argument(
+        "--receipt", type=Path, metavar="FILE", help="receipt of the export (BUNDLE.receipt)"
+    )
+    check.set_defaults(run=_verify)
+    return check
+
+
+def _proof_words(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    proof = commands.add_parser("proof", help="check that one entry stands in a log")
+    proof.add_argument("proof", type=Path, metavar="FILE")
+    proof.add_argument(
+        "--entry", type=Path, metavar="FILE", help="the note; a receipt holds its own"
+    )
+    proof.add_argument("--policy", type=Path, required=True, metavar="FILE", help=POLICY)
+    proof.set_defaults(run=_proof)
+    return proof
+
+
+def _compare_words(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    both = commands.add_parser(
+        "compare", help="do two bundles, folders or checkpoints tell one story? exit 1: fork"
+    )
+    both.add_argument("first", type=Path, metavar="A")
+    both.add_argument("second", type=Path, metavar="B")
+    both.add_argument("--policy", type=Path, metavar="FILE", help=POLICY)
+    both.set_defaults(run=_compare)
+    return both
+
+
+def _watch_words(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    watch = commands.add_parser(
+        "watch", help="look at copies of a log again and again; exit 1: it went back or forked"
+    )
+    watch.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    watch.add_argument("--policy", type=Path, required=True, metavar="FILE", help=POLICY)
+    watch.add_argument(
+        "--state", type=Path, default=Path(STATE), metavar="FILE", help="what is remembered"
+    )
+    watch.add_argument("--every", type=float, default=60.0, metavar="S", help="seconds")
+    watch.add_argument("--once", action="store_true", help="look once and end")
+    watch.set_defaults(run=_watch)
+    return watch
 
 
 def _export_elsewhere(_: argparse.Namespace) -> int:
@@ -81,13 +125,25 @@ def _export_elsewhere(_: argparse.Namespace) -> int:
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    policy = _read(asked.policy).decode(errors="replace") if asked.policy else None
-    report = verify(_read(asked.bundle), policy, asked.charter)
+    receipt = asked.receipt or _beside(asked.bundle)
+    report = verify(
+        _read(asked.bundle),
+        _text(asked.policy),
+        asked.charter,
+        consortium_policy=_text(asked.consortium_policy),
+        receipt=_read(receipt) if receipt else None,
+    )
     if asked.json:
         _say(json.dumps(report.plain(), ensure_ascii=False))
     else:
         _tell(report)
     return report.exit_code
+
+
+def _beside(bundle: Path) -> Path | None:
+    """The receipt that lies beside a bundle, as an export leaves it."""
+    path = bundle.with_name(bundle.name + RECEIPT)
+    return path if path.is_file() else None
 
 
 def _tell(report: Report) -> None:
@@ -105,9 +161,13 @@ def _tell(report: Report) -> None:
 def _proof(asked: argparse.Namespace) -> int:
     policy = Policy.parse(_read(asked.policy).decode(errors="replace"))
     proof = parse_proof(_read(asked.proof))
-    quorum = check_proof(proof, _read(asked.entry), policy)
+    entry = _read(asked.entry) if asked.entry else proof.extra
+    if entry is None:
+        raise NotReady("the proof brings no entry along.", "Name the note with --entry FILE.")
+    quorum = check_proof(proof, entry, policy)
     plain = {
         "index": proof.index,
+        "origin": quorum.checkpoint.origin,
         "size": quorum.checkpoint.size,
         "witnesses": sorted(quorum.times),
     }
@@ -118,40 +178,47 @@ def _proof(asked: argparse.Namespace) -> int:
 
 
 def _compare(asked: argparse.Namespace) -> int:
-    (old, entries), (new, later) = sorted(
-        (_log(asked.first), _log(asked.second)), key=lambda pair: pair[0].size
-    )
-    if old.origin != new.origin:
-        raise NotReady("the two bundles are about two logs.", "Compare bundles of one study.")
-    for index, (left, right) in enumerate(zip(entries, later, strict=False)):
-        if left != right:
-            raise NotProven("fork", f"entry {index} differs: two histories of one log were signed")
-    plain = {"same_history": True, "sizes": [old.size, new.size]}
-    words = f"One history: {old.size} entries are the beginning of {new.size}."
-    _say(json.dumps(plain) if asked.json else words)
+    first, second = read_evidence(asked.first), read_evidence(asked.second)
+    words = compare(first, second, _text(asked.policy))
+    sizes = sorted((first.checkpoint.size, second.checkpoint.size))
+    _say(json.dumps({"same_history": True, "sizes": sizes}) if asked.json else words)
     return 0
 
 
-def _log(path: Path) -> tuple[Checkpoint, list[bytes]]:
-    _, files = read_zip(_read(path))
-    try:
-        checkpoint = parse_text(parse(files["data/log/checkpoint"]).text)
-        paths = sorted(name for name in files if name.startswith(ENTRIES))
-        entries = [entry for name in paths for entry in parse_entry_bundle(files[name])]
-    except (KeyError, ConsiliumError):
-        raise NotReady(f"{path} holds no readable log.", "Name a bundle of ours.") from None
-    if root(leaf_hash(entry) for entry in entries) != checkpoint.root:
-        raise NotProven("entries", f"{path}: the entries do not lead to the signed root")
-    return checkpoint, entries
+def _watch(asked: argparse.Namespace) -> int:
+    policy = _read(asked.policy).decode(errors="replace")
+    while True:
+        seen = watching.look(asked.paths, policy, watching.remembered(asked.state))
+        watching.remember(asked.state, seen)
+        _told_of(seen, as_json=asked.json)
+        if asked.once or seen.alarms:
+            return seen.exit_code
+        time.sleep(asked.every)
+
+
+def _told_of(seen: watching.Look, *, as_json: bool) -> None:
+    size = seen.newest.checkpoint.size if seen.newest else 0
+    if as_json:
+        told = {"size": size, "alarms": seen.alarms, "untold": seen.untold, "one": seen.lines}
+        _say(json.dumps(told, ensure_ascii=False))
+        return
+    for mark, lines in (("FAIL", seen.alarms), ("CANNOT TELL", seen.untold), ("PASS", seen.lines)):
+        for line in lines:
+            _say(f"{mark:<12}{line}")
+    if not (seen.alarms or seen.untold or seen.lines):
+        _say("CANNOT TELL nothing to read at these places yet")
+
+
+def _text(path: Path | None) -> str | None:
+    return _read(path).decode(errors="replace") if path else None
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise NotReady(
-            f"{path} cannot be read ({error.strerror}).", "Name a file that exists."
-        ) from None
+        words = f"{path} cannot be read ({error.strerror})."
+        raise NotReady(words, "Name a file that exists.") from None
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from compliance.errors import NotReady, Refused
 from compliance.records.reasons import Stopped
-from dashboard.desk import Desk, read_draft
+from dashboard.desk import Desk, read_draft, read_narrative
 from dashboard.hub_client import HubClient
 from dashboard.say import is_for, passphrase_of, password_of, say, show_findings
 from dashboard.settings import default_home, load_settings, private_surroundings
@@ -259,19 +259,21 @@ def stop(
 def release(
     asked: Study,
     *,
-    model: Annotated[
-        str | None, typer.Option(help="Hash of another model than the newest, in full.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Hash in full, if not the newest.")] = None,
+    narrative: Annotated[Path | None, typer.Option(help="YAML: the card in words.")] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Release a study's model after the hospitals agreed; the refusal says who has not.
 
-    Example: consilium study release 00112233445566aa
+    The narrative has the fields intended_use, users, population, out_of_scope, risks, biases,
+    maintenance, funding, stakeholders; what is left out is printed as not written.
+
+    Example: consilium study release 00112233445566aa --narrative card.yaml
     """
-    desk = _desk(home)
+    desk, written = _desk(home), read_narrative(narrative) if narrative else None
     with desk.open_hub() as hub:
-        told = hub.release(desk.find(hub, asked)["study"], model)
+        told = hub.release(desk.find(hub, asked)["study"], model, written)
     words = (
         f"Released {told['model_sha256']}; it is entry {told['index']} of the log.\n"
         f"Agreed: {', '.join(told['agreed'])}. Card {told['card_sha256']}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any
 import yaml
 
 from compliance.canonical import sha256_id
-from compliance.errors import NotProven, NotReady, Refused
+from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.records.envelope import write_event
 from compliance.records.types import time_text
+from compliance.report.narrative import narrative_of
 from compliance.signing.keyfile import read_key, read_public, write_key
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import seal
@@ -209,6 +211,26 @@ def read_draft(path: Path) -> Plain:
     if not isinstance(draft, dict):
         raise NotReady(f"{path} holds no fields.", "Write lines such as `title: …`.")
     return draft
+
+
+def read_narrative(path: Path) -> Plain:
+    """Read what a card says in words; lines of one text are joined, a card holds no line break.
+
+    Raises:
+        NotReady: not readable, a field that the card does not have, or a text that is too long.
+    """
+    plain = {name: _joined(text) for name, text in read_draft(path).items()}
+    try:
+        return narrative_of(plain).plain()
+    except Malformed as error:
+        finding = f"{path} is no narrative of a card: {error.rule}."
+        raise NotReady(finding, "Correct that field, then try again.") from None
+
+
+def _joined(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    return " ".join(unicodedata.normalize("NFC", text).split()) or None
 
 
 class _Plain(yaml.SafeLoader):

@@ -132,9 +132,12 @@ class Questions(ABC):
         """Write entry 0 and let the study run: `{study, log, charter_id}`."""
         return self._post(f"/charters/{safe(charter_id)}/launch", {})
 
-    def release(self, study: str, model: str | None = None) -> Plain:
+    def release(
+        self, study: str, model: str | None = None, narrative: dict[str, Any] | None = None
+    ) -> Plain:
         """Release a model to which enough hospitals agreed: `{model_sha256, card_sha256, …}`."""
-        return self._post(f"/studies/{safe(study)}/release", {"model": model})
+        body = {"model": model, "narrative": narrative or {}}
+        return self._post(f"/studies/{safe(study)}/release", body)
 
     def card(self, study: str) -> bytes:
         """The card of the released model; its hash stands in the log."""

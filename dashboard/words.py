@@ -134,6 +134,17 @@ REASONS: dict[type[StrEnum], dict[str, str]] = {
         "data": "the data do not fit",
         "other": "another reason",
     },
+    reasons.Departure: {
+        "policy": "policy",
+        "security": "security",
+        "inactive": "not active any more",
+        "own_wish": "its own wish",
+    },
+    reasons.Retired: {
+        "superseded": "a newer one took its place",
+        "security": "security",
+        "wrong_result": "a wrong result",
+    },
 }
 """Reasons of records that people see here; `Quarantine` stays at the hospital."""
 
@@ -163,6 +174,21 @@ EVENTS: dict[str, str] = {
     "export.created": "An evidence bundle over {size} entries was exported for {purpose}.",
     "review.noted": "Entries {from} to {to} were reviewed: {result}.",
     "erasure.done": "Something was erased: {what}.",
+    "agreement": "The agreement begins this log, signed by {signers}.",
+    "agreement.amended": "A new version of the agreement is in force.",
+    "member.admitted": "{site} was admitted to the consortium.",
+    "member.suspended": "{site} was suspended by the others: {reason}.",
+    "member.left": "{site} left the consortium: {reason}.",
+    "researcher.admitted": "The researcher {name} was admitted.",
+    "researcher.left": "The researcher {name} left.",
+    "recipe.registered": "The recipe {recipe}, version {version}, was registered.",
+    "recipe.retired": "The recipe {recipe}, version {version}, was retired: {reason}.",
+    "offer.made": "{who} made the offer {offer} ({kind}), open until {until}.",
+    "offer.withdrawn": "{who} withdrew the offer {offer}.",
+    "request.made": "{who} asked for the offer {offer}.",
+    "request.answered": "{who} answered the request of entry {request}: {answer}.",
+    "study.proposed": "{who} laid a charter before the hospitals.",
+    "study.opened": "The study {origin} was listed: hospitals may join it.",
     "dataset.registered": "{who} offered the data set {dataset}.",
     "study.refused": "{who} did not sign the charter: {reason}.",
 }
@@ -178,6 +204,9 @@ _REASON_OF: dict[str, type[StrEnum]] = {
     "model.recalled": reasons.Recalled,
     "key.rotated": reasons.Rotated,
     "study.refused": reasons.StudyRefused,
+    "member.suspended": reasons.Departure,
+    "member.left": reasons.Departure,
+    "recipe.retired": reasons.Retired,
 }
 
 STANDINGS: dict[str, str] = {
@@ -350,6 +379,9 @@ class _Parts(dict[str, str]):
         sites = self._body.get("signers", [])
         return listed([hospital(site, self._names) for site in sites])
 
+    def _say_site(self) -> str:
+        return hospital(self._body["site"], self._names)
+
     def _say_sites(self) -> str:
         return listed([hospital(site, self._names) for site in self._body["sites"]])
 
@@ -365,6 +397,8 @@ class _Parts(dict[str, str]):
         )
 
     def _say_reason(self) -> str:
+        if "reason" not in self._body:  # the consortium log lists that a study closed, not why
+            return "its own log says why"
         return reason(_REASON_OF[self._kind], self._body["reason"])
 
     def _say_deadline(self) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from compliance.canonical import digest_of
 from compliance.errors import NotReady
+from compliance.report.request import parse_request
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
+from hub.consortium_cli import add_to
 from hub.federation import bundle
 from hub.federation.runner import build_supervisor
 from hub.main import port_is_free
@@ -39,8 +40,9 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="People who use the dashboard.")
 app.add_typer(users, name="user")
+add_to(app)
 
-PARTS = ("tls", "keys", "agreement.json", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
+PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of this hub.")]
@@ -90,7 +92,8 @@ def init(
         _undo(folder, whole=made)
         raise
     words = f"The hub's home is {folder}.\nOne-time link of the first admin (24 h): {link}\nNext: "
-    words += "consilium hub sign-bundle, then consilium hub serve"
+    words += "consilium hub sign-bundle, then consilium hub serve; when the hospitals have joined: "
+    words += "consilium hub found"
     _say({"home": str(folder), "link": link, "code": code}, words, as_json=as_json)
 
 
@@ -106,13 +109,10 @@ def _init(settings: Settings, admin: str) -> tuple[str, str]:
         ) from error
     events = SigningKey.generate(f"{name}/events")
     write_key(folder / "keys" / "events.key", events)
-    agreement = {"v": 1, "title": title, "hub": str(events.verifier)}
-    (folder / "agreement.json").write_text(json.dumps(agreement, sort_keys=True) + "\n")
     values = {
         "name": name,
         "address": settings.address,
         "title": title,
-        "consortium": digest_of(agreement),
         "dashboard_url": settings.dashboard_url,
     }
     write_settings(folder / FILE, values)
@@ -283,18 +283,18 @@ def model(
     _say({"model": str(out), "name": name}, f"Written: {out}", as_json=as_json)
 
 
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def export_bundle(words: list[str]) -> int:
     """`consilium audit export STUDY --out DIR` on the hub's host."""
-    parser = argparse.ArgumentParser(prog="consilium audit export")
-    parser.add_argument("study", metavar="STUDY")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--home", type=Path)
-    parser.add_argument("--json", action="store_true")
     try:
-        asked = parser.parse_args(words)
+        asked = parse_request(words)
     except SystemExit as end:
         return int(end.code or 0)
-    made = _rooms(asked.home).exports.bundle(asked.study, asked.out)
-    sentence = f"Written: {made['bundle']}\nSHA-512 {made['sha512']}"
+    made = _rooms(asked.home).exports.export(asked, tell=_progress)
+    receipt = made["receipt"] or "not witnessed yet; the next export into this folder writes it"
+    sentence = f"Written: {made['bundle']}\nReceipt: {receipt}\nSHA-512 {made['sha512']}"
     _say(made, sentence, as_json=asked.json)
     return 0

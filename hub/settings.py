@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; default is SQLite in the home."
     )
-    consortium: str = Field("", description="Id of the agreement; written by `hub init`.")
+    consortium: str = Field(
+        "", description="Left from homes older than the consortium's own log; not used any more."
+    )
     checkpoint_seconds: float = Field(
         5.0, ge=0, le=60, description="Seconds between two checkpoints of a growing log."
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,18 +19,22 @@ from hub.services.acts import acts
 from hub.services.catalogue import CatalogueService
 from hub.services.charters import CharterService
 from hub.services.clock import Clock, Random
+from hub.services.consortium import ConsortiumService
 from hub.services.drafts import Drafter, Frame
 from hub.services.exports import ExportService
 from hub.services.intents import Act, IntentService
 from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.members import Hub, MemberService
+from hub.services.motions import MotionService
 from hub.services.passwords import Passwords
+from hub.services.proposals import ProposalService
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
 from hub.services.rounds import RoundService
 from hub.services.runs import RunService
 from hub.services.studies import StudyService
+from hub.services.tiles import TileService
 from hub.services.trust import read_trust
 from hub.settings import FILE, Settings
 from hub.storage.database import Database
@@ -120,7 +126,6 @@ class Rooms:
             address=settings.address,
             ca_sha256=hashlib.sha256(self.ca_path.read_bytes()).hexdigest(),
             events_vkey=str(self.keys.events.verifier),
-            consortium=settings.consortium,
             fleet_host=settings.host,
             fleet_port=settings.public_port,
         )
@@ -130,6 +135,7 @@ class Rooms:
             random=self.random,
             hub=hub,
             trust=self._trust,
+            logbook=self.ledger,
         )
 
     @cached_property
@@ -138,7 +144,7 @@ class Rooms:
         return LedgerService(
             database=self.database,
             events=self.keys.events,
-            log_key=self.keys.log,
+            log_key=self.keys.log_in_force,
             clock=self.clock,
             nonce=lambda: self.random(16).hex(),
             pause=self.settings.checkpoint_seconds,
@@ -148,7 +154,44 @@ class Rooms:
     def catalogue(self) -> CatalogueService:
         """Recipes and data sets."""
         return CatalogueService(
-            database=self.database, clock=self.clock, consortium=self.settings.consortium
+            database=self.database, clock=self.clock, ledger=self.ledger, bundle=self._bundle
+        )
+
+    @cached_property
+    def tiles(self) -> TileService:
+        """Static tiles of the logs."""
+        return TileService(database=self.database)
+
+    @cached_property
+    def consortium(self) -> ConsortiumService:
+        """The agreement, and who belongs."""
+        return ConsortiumService(
+            ledger=self.ledger,
+            motions=lambda: self.motions,
+            members=self.members,
+            keys=self.keys,
+            clock=self.clock,
+            bundle=self._bundle,
+        )
+
+    @cached_property
+    def motions(self) -> MotionService:
+        """Texts that wait for signatures."""
+        return MotionService(
+            database=self.database,
+            ledger=self.ledger,
+            clock=self.clock,
+            founded=self.consortium.founded,
+        )
+
+    @cached_property
+    def proposals(self) -> ProposalService:
+        """Charters before the consortium."""
+        return ProposalService(
+            ledger=self.ledger,
+            consortium=self.consortium,
+            who=self._who,
+            held=self.keys.researcher,
         )
 
     @cached_property
@@ -168,6 +211,7 @@ class Rooms:
             database=self.database,
             drafter=Drafter(catalogue=self.catalogue, members=self.members),
             ledger=self.ledger,
+            proposals=self.proposals,
             registry=self.registry,
             keys=self.keys,
             frame=self._frame,
@@ -249,9 +293,18 @@ class Rooms:
         signed = read_trust(self.settings.home)
         return signed.bundle_sha256, signed.signers
 
+    def _bundle(self) -> str:
+        return read_trust(self.settings.home).bundle_sha256
+
+    def _who(self, account: int) -> dict[str, object]:
+        """The directory id of an account: drawn from a key of the hub, it tells no name."""
+        secret = self.keys.events.seed
+        drawn = hmac.digest(secret, f"directory {account}".encode(), "sha256")
+        return {"dir": base64.b32encode(drawn).decode().lower()[:26], "amr": ["pwd"]}
+
     def _frame(self, log_key: SigningKey, researcher_vkey: str) -> Frame:
         return Frame(
-            consortium=self.settings.consortium,
+            consortium=self.ledger.agreement_id(),
             origin=log_key.name,
             log_key=log_key,
             hub_vkey=str(self.keys.events.verifier),

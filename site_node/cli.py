@@ -6,7 +6,6 @@ and ends with 0 (done), 1 (refused) or 2 (not ready).
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import secrets
@@ -20,6 +19,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from compliance.errors import NotReady
+from compliance.report.request import parse_request
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -413,16 +413,19 @@ def evaluate(
 
 def export_bundle(argv: list[str]) -> int:
     """`audit export` at a site: the bundle from the own mirror, for which nobody is needed."""
-    parser = argparse.ArgumentParser(prog="consilium audit export")
-    parser.add_argument("study", help="study or charter id")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the bundle")
-    parser.add_argument("--purpose", default="audit", help=" ".join(exporting.PURPOSES))
-    parser.add_argument("--home", type=Path, help="folder of this site")
-    parser.add_argument("--json", action="store_true", help="print one JSON value")
-    asked = parser.parse_args(argv)
+    try:
+        asked = parse_request(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
     with open_site(asked.home) as rooms:
         told = exporting.export(
-            rooms.mirror, rooms.keys, asked.study, asked.out, asked.purpose, record=rooms.recorder
+            rooms.mirror, rooms.keys, asked, record=rooms.recorder, tell=_progress
         )
-        speak(told, as_json=asked.json, lines=[f"{told['bundle']} ({told['size']} entries)"])
+        written = [f"Receipt: {path}" for path in told["receipts"]]
+        lines = [f"{told['bundle']} ({told['size']} entries)", *written]
+        speak(told, as_json=asked.json, lines=lines)
         return 0
+
+
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

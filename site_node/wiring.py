@@ -256,13 +256,17 @@ class Rooms:
 
     def run_import(self, source: Path, **asked: Any) -> dict[str, Any]:
         """Import a folder into a curated dataset; `asked` are the words of `site import`."""
+        from site_node.imaging.croissant import Holder
         from site_node.imaging.importing import Importer, request_of
 
+        settings = self.settings
+        day = f"{clock():%Y-%m-%d}"
         importer = Importer(
             home=self.settings.home,
             sessions=self.store,
             floor=max(self.settings.min_cell, 1),
             random=secrets.token_bytes,
+            holder=Holder(settings.site or "", settings.title, tuple(settings.duo), day),
         )
         progress = asked.pop("progress")
         told = importer.run(request_of(source, **asked), progress)

@@ -238,3 +238,123 @@ def recipe_document(**changes: Any) -> dict[str, Any]:
         "baseline": True,
     }
     return document | changes
+
+
+CONSORTIUM = f"{HUB}/consortium"
+COUNTRIES = {"east.example": "DE", "north.example": "SE", "south.example": "IT"}
+
+
+def member(name: str, generation: int = 0) -> dict[str, str]:
+    """A hospital of an agreement; the body of its admission has `site` for `name`."""
+    return {
+        "name": name,
+        "institution": vkey(f"{name}/institution", generation=generation),
+        "node": vkey(f"{name}/node", generation=generation),
+        "witness": vkey(f"{name}/witness", COSIGNATURE, generation),
+        "country": COUNTRIES.get(name, "FR"),
+    }
+
+
+def admission(name: str, generation: int = 0, **changes: str) -> dict[str, str]:
+    """The body of `member.admitted`."""
+    row = member(name, generation)
+    return {"site": row.pop("name"), **row} | changes
+
+
+def agreement(sites: Iterable[str] = NAMES[:3], /, **changes: Any) -> dict[str, Any]:
+    """An agreement of these hospitals, every field valid; `changes` replace whole fields."""
+    names = sorted(sites)
+    most = len(names) // 2 + 1
+    body: dict[str, Any] = {
+        "title": "Radiology of four towns",
+        "hub": vkey(EVENTS),
+        "origin": CONSORTIUM,
+        "log_key": vkey(CONSORTIUM),
+        "members": [member(name) for name in names],
+        "signatures_required": 2,
+        "admit_k": most,
+        "amend_k": most,
+        "quorum": {"k": most, "witnesses": names},
+        "floors": {"min_examples": 10, "min_cell": 5, "min_sites": 2},
+        "profiles": ["eu-research"],
+        "documents": [
+            {"kind": "joint_controllers", "ref": "JCA 1", "sha256": sha("arrangement")},
+        ],
+        "retention_until": "2036-11-22T09:00:00Z",
+    }
+    return body | changes
+
+
+def agreement0(body: dict[str, Any], *signers: str, time: str = BEGINS) -> bytes:
+    """An agreement note; without names, all its institutions sign."""
+    everyone = [f"{row['name']}/institution" for row in body["members"]]
+    text = write_event("agreement", body, time=time)
+    return seal(text, *(key(name) for name in signers or everyone))
+
+
+def registration(**changes: Any) -> dict[str, Any]:
+    """The body of `dataset.registered`."""
+    report = sha("report")
+    body = {
+        "dataset": DATASET,
+        "version": sha("version"),
+        "modality": ["dx"],
+        "body_part": ["chest"],
+        "duo": ["HMB", "IRB"],
+        "disease": ["MONDO:0005249"],
+        "examples": "≥100",
+        "patients": "≥floor",
+        "description_sha256": sha("description"),
+        "deid": {"profile": "basic", "version": 1, "rules_sha256": report, "report_sha256": report},
+        "quality_sha256": report,
+    }
+    return body | changes
+
+
+WHO = {"dir": "a" * 26, "amr": ["password"]}
+
+
+def consortium_bodies() -> dict[str, dict[str, Any]]:
+    """A valid body for each kind that only the consortium log has, or has in another form."""
+    charter_id, entry = sha("charter"), sha("entry 0 of the study")
+    listed = {"charter": charter_id, "origin": ORIGIN, "entry0": entry, "on_behalf": None}
+    return {
+        "agreement": agreement(),
+        "agreement.amended": {"agreement": agreement(), "previous": sha("before")},
+        "member.admitted": admission(NAMES[3]),
+        "member.suspended": {"site": NAMES[2], "reason": "security"},
+        "member.left": {"site": NAMES[2], "reason": "own_wish"},
+        "researcher.admitted": {"name": RESEARCHER, "vkey": vkey(RESEARCHER), "on_behalf": None},
+        "researcher.left": {"name": RESEARCHER, "on_behalf": None},
+        "recipe.registered": {
+            "recipe": "cxr",
+            "version": 1,
+            "recipe_sha256": sha("recipe"),
+            "bundle_sha256": sha("bundle"),
+            "family": "cnn2d_small",
+            "task": "binary-classification",
+            "on_behalf": WHO,
+        },
+        "recipe.retired": {
+            "recipe": "cxr", "version": 1, "reason": "superseded", "on_behalf": None,
+        },
+        "dataset.registered": registration(),
+        "dataset.withdrawn": {"dataset": DATASET, "version": None, "reason": "policy"},
+        "offer.made": {
+            "offer": "chest-images",
+            "kind": "dataset",
+            "subject_sha256": sha("subject"),
+            "terms_sha256": sha("terms"),
+            "until": "2027-01-01T00:00:00Z",
+            "on_behalf": None,
+        },
+        "offer.withdrawn": {"offer": "chest-images", "on_behalf": None},
+        "request.made": {"offer": "chest-images", "purpose_sha256": sha("purpose")},
+        "request.answered": {
+            "request": 5, "answer": "granted", "reason": None, "on_behalf": None,
+        },
+        "study.proposed": {"charter": charter_id, "on_behalf": None},
+        "study.refused": {"charter": charter_id, "reason": "data"},
+        "study.opened": listed,
+        "study.closed": listed,
+    }  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from compliance.records.order import Order
 from compliance.records.recipe import layout_of, shipped
 from compliance.signing.keys import SigningKey
 from hub.main import create_app
+from hub.services.consortium import Terms
 from hub.settings import load_settings as load_hub
 from hub.wiring import Rooms as HubRooms
 from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import read_code
 from site_node.gate.joining import Applicant, Connections, join
+from site_node.settings import FILE as SITE_FILE
 from site_node.settings import load_settings
 from site_node.wiring import Rooms
 from tests.simulator import shares
@@ -51,6 +54,7 @@ class House:
             transport=InProcess(create_app(self.hub)), base_url="https://127.0.0.1:8443"
         )
         self.sites = {name: self._join(folder / name, name) for name in names}
+        self._found(folder)
         self.study = ""
 
     def _random(self, count: int) -> bytes:
@@ -69,6 +73,25 @@ class House:
             Applicant(None, None, lambda count: next(source)[:count]),
             connections,
         )
+        return self._rooms(home, name, source)
+
+    def _found(self, folder: Path) -> None:
+        """Every hospital signs the agreement, and registers what it has under it."""
+        motion = self.hub.consortium.found(Terms(title="A house"))
+        text = base64.b64decode(motion["text_base64"])
+        for rooms in self.sites.values():
+            self.hub.motions.sign(motion["id"], rooms.keys.institution(None).line(text))
+        for name in self.sites:
+            file = folder / name / SITE_FILE
+            unsigned = 'consortium = ""'
+            signed = f'consortium = "{motion["id"]}"'
+            file.write_text(file.read_text().replace(unsigned, signed))
+            more = (hashlib.sha512(f"{name} again {n}".encode()).digest() for n in range(10_000))
+            self.sites[name] = self._rooms(folder / name, name, more)
+            self.sites[name].registrar.register_new()
+            self.sites[name].statements.deliver(self.sites[name].hub)
+
+    def _rooms(self, home: Path, name: str, source: Iterator[bytes]) -> Rooms:
         rooms = Rooms(load_settings(home), self.time)
         rooms.hub = HubClient(
             http=self.http,
@@ -79,8 +102,6 @@ class House:
             nonce=lambda: next(source)[:16].hex(),
         )
         rooms.catalogue = Shelf(home / "datasets")  # type: ignore[assignment]
-        rooms.registrar.register_new()
-        rooms.statements.deliver(rooms.hub)
         return rooms
 
     def propose(self, **changes: Any) -> str:

@@ -46,8 +46,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Make a cluster in a temporary folder, start it, and end it at once afterwards."""
+def cluster(*, durable: bool = False) -> Iterator[Cluster]:
+    """Make a cluster in a temporary folder, start it, and end it at once afterwards.
+
+    Args:
+        durable: every commit waits for the disk; slower, for measuring and for power cuts.
+    """
     programs = postgres_programs()
     assert programs is not None, "call need('postgres') first"
     folder = Path(tempfile.mkdtemp(prefix="consilium-pg-"))
@@ -61,7 +65,8 @@ def cluster() -> Iterator[Cluster]:
         make = ["-D", str(data), "-U", OWNER, "-A", "trust", "-E", "UTF8", "--no-sync"]
         _run([*_as_owner(), str(programs / "initdb"), *make])
         control = [*_as_owner(), str(programs / "pg_ctl"), "-D", str(data), "-w", "-s"]
-        options = f"-p {port} -k {folder} {SETTINGS}"
+        settings = SETTINGS.replace("=off", "=on") if durable else SETTINGS
+        options = f"-p {port} -k {folder} {settings}"
         _run([*control, "-o", options, "-l", str(folder / "server.log"), "start"])
         try:
             yield Cluster(programs, port, folder)

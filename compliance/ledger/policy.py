@@ -1,4 +1,4 @@
-"""Who must have cosigned (C2SP tlog-policy): read, written, and derived from a charter."""
+"""Who must have cosigned (C2SP tlog-policy): read, written, and derived from what was signed."""
 
 from __future__ import annotations
 
@@ -168,14 +168,41 @@ class Chartered(Protocol):
         """`k`, `witnesses` and `external`."""
 
 
+class Agreed(Protocol):
+    """The fields of an agreement from which its policy follows."""
+
+    @property
+    def log_key(self) -> str:
+        """Verifier key of the consortium log."""
+
+    @property
+    def members(self) -> Sequence[Any]:
+        """Hospitals with `name` and `witness`."""
+
+    @property
+    def quorum(self) -> Any:
+        """`k` and `witnesses`."""
+
+
 def policy_of_charter(charter: Chartered) -> str:
     """Derive the policy text from a charter; it is never stored twice (design/ledger.md §4.1)."""
     keys = {site.name: site.witness for site in charter.sites}
     keys |= {witness.name: witness.vkey for witness in charter.quorum.external}
     names = [*charter.quorum.witnesses, *(witness.name for witness in charter.quorum.external)]
-    lines = [f"log {charter.log_key}"]
-    lines += [f"witness {name} {keys[name]}" for name in names]
-    lines += [f"group consortium {charter.quorum.k} {' '.join(names)}", "quorum consortium"]
+    return _text(charter.log_key, {name: keys[name] for name in names}, charter.quorum.k)
+
+
+def policy_of_agreement(agreement: Agreed) -> str:
+    """Derive the policy text of the consortium log from its agreement, in the same form."""
+    keys = {member.name: member.witness for member in agreement.members}
+    witnesses = {name: keys[name] for name in agreement.quorum.witnesses}
+    return _text(agreement.log_key, witnesses, agreement.quorum.k)
+
+
+def _text(log_key: str, witnesses: dict[str, str], k: int) -> str:
+    lines = [f"log {log_key}"]
+    lines += [f"witness {name} {key}" for name, key in witnesses.items()]
+    lines += [f"group consortium {k} {' '.join(witnesses)}", "quorum consortium"]
     return "\n".join(lines) + "\n"
 
 

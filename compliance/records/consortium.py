@@ -1,4 +1,4 @@
-"""Statements of the consortium log that this release uses: a dataset offered, a study refused.
+"""What a hospital says in the consortium log: a dataset registered, withdrawn; a study refused.
 
 Source: design/ledger.md §2.3.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from compliance.records.charter import Duo
-from compliance.records.reasons import StudyRefused
+from compliance.records.reasons import Leaving, StudyRefused
 from compliance.records.types import Code, Count, Record, Sha, Slug, Word
 
 BUCKETS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -46,6 +46,17 @@ class DatasetRegistered(Record):
     description_sha256: Sha
     deid: Deidentification
     quality_sha256: Sha
+
+
+class RegistrationWithdrawn(Record):
+    """A registered dataset is offered no more (`dataset.withdrawn` of the consortium log).
+
+    A version, or with null all of them.
+    """
+
+    dataset: Slug
+    version: Sha | None
+    reason: Word[Leaving]
 
 
 class StudyRefusal(Record):

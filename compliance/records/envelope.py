@@ -8,6 +8,7 @@ Source: design/ledger.md §2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from compliance import canonical
 from compliance.errors import Malformed
-from compliance.records.kinds import CHARTER, KINDS
+from compliance.records.kinds import AGREEMENT, CHARTER, ENTRY0, KINDS
 from compliance.records.types import Key, Nonce, Record, Sha, seconds_of
 
 DOMAIN = b"consilium/v1\n"
@@ -23,6 +24,7 @@ VERSION = 1
 DEPTH = 8
 _ENTRY0 = {"body", "time", "type", "v"}
 _LATER = {"actor", "body", "log", "nonce", "time", "type", "v"}
+Kinds = Mapping[str, type[Record]]
 _FORMS: dict[str, TypeAdapter[str]] = {
     "actor": TypeAdapter(Key),
     "log": TypeAdapter(Sha),
@@ -52,18 +54,25 @@ class Event:
     sealed: str | None = None
 
 
-def parse_event(text: bytes) -> Event:
+def parse_event(text: bytes, *, kinds: Kinds = KINDS) -> Event:
     """Read the text of a note as a statement with its typed body.
 
+    Args:
+        text: the text of the note.
+        kinds: what may be said in the log it is read for. Without it every type is known, and a
+            type that both logs have (`dataset.withdrawn`, `study.closed`) means the study log's.
+
     Raises:
-        NotAnEvent: with the rule id `event.form`, `event.type`, `time.form` or `charter.form`.
+        NotAnEvent: with the rule id `event.form`, `event.type`, `time.form`, `charter.form` or
+            `agreement.form`.
     """
     fields = _fields(text)
     kind = fields["type"]
-    if not isinstance(kind, str) or kind not in KINDS:
+    form = _form(kind, kinds) if isinstance(kind, str) else None
+    if form is None:
         raise NotAnEvent("event.type", "its type is not in the closed list")
-    _check_envelope(fields, entry0=kind == CHARTER)
-    body = _body(kind, fields["body"])
+    _check_envelope(fields, entry0=kind in ENTRY0)
+    body = _body(kind, form, fields["body"])
     return Event(
         type=kind,
         body=body,
@@ -75,7 +84,7 @@ def parse_event(text: bytes) -> Event:
     )
 
 
-def write_event(
+def write_event(  # noqa: PLR0913 - one argument for each field of the envelope, and the log
     kind: str,
     body: Record | dict[str, Any],
     *,
@@ -84,8 +93,11 @@ def write_event(
     log: str | None = None,
     nonce: str | None = None,
     sealed: str | None = None,
+    kinds: Kinds = KINDS,
 ) -> bytes:
     """Write a statement as the text of a note, and read it back before handing it out.
+
+    `kinds` as in `parse_event`.
 
     Raises:
         NotAnEvent: the statement would not be accepted by a reader.
@@ -95,19 +107,24 @@ def write_event(
     fields: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     fields |= {"body": plain, "time": time, "type": kind, "v": VERSION}
     text = DOMAIN + canonical.encode(fields) + b"\n"
-    parse_event(text)
+    parse_event(text, kinds=kinds)
     return text
 
 
-def body_of(kind: str, body: dict[str, Any]) -> Record:
-    """Read a body by its type.
+def body_of(kind: str, body: dict[str, Any], *, kinds: Kinds = KINDS) -> Record:
+    """Read a body by its type; `kinds` as in `parse_event`.
 
     Raises:
-        NotAnEvent: `event.type` for an unknown type, else `event.form` or `charter.form`.
+        NotAnEvent: `event.type` for an unknown type, else as `parse_event`.
     """
-    if kind not in KINDS:
+    form = _form(kind, kinds)
+    if form is None:
         raise NotAnEvent("event.type", "its type is not in the closed list")
-    return _body(kind, body)
+    return _body(kind, form, body)
+
+
+def _form(kind: str, kinds: Kinds) -> type[Record] | None:
+    return kinds.get(kind) or ENTRY0.get(kind)
 
 
 def _fields(text: bytes) -> dict[str, Any]:
@@ -148,16 +165,22 @@ def _check_form(name: str, form: TypeAdapter[str], value: Any) -> None:
         raise NotAnEvent("event.form", f"its {name} has another form") from None
 
 
-def _body(kind: str, body: Any) -> Record:
+def _body(kind: str, form: type[Record], body: Any) -> Record:
     try:
-        return KINDS[kind].model_validate(body)
+        return form.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = first["loc"]
-        amended = kind == "charter.amended" and where[:1] == ("charter",)
-        rule = "charter.form" if kind == CHARTER or amended else "event.form"
         name = ".".join(str(part) for part in where) or "body"
-        raise NotAnEvent(rule, f"{name}: {first['msg']}") from None
+        raise NotAnEvent(_rule_of(kind, where[:1]), f"{name}: {first['msg']}") from None
+
+
+def _rule_of(kind: str, first: tuple[Any, ...]) -> str:
+    """The text of a charter or an agreement has a rule of its own, also inside an amendment."""
+    for text in (CHARTER, AGREEMENT):
+        if kind == text or (kind == f"{text}.amended" and first == (text,)):
+            return f"{text}.form"
+    return "event.form"
 
 
 def _depth(value: Any) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from compliance.records.agreement import Agreement, AgreementAmended
 from compliance.records.charter import CharterBody
-from compliance.records.consortium import DatasetRegistered, StudyRefusal
+from compliance.records.consortium import DatasetRegistered, RegistrationWithdrawn, StudyRefusal
 from compliance.records.decisions import (
     CharterAmended,
     ContributionMeasured,
@@ -16,6 +17,21 @@ from compliance.records.decisions import (
     StudyStopped,
 )
 from compliance.records.keys import KeyRotated
+from compliance.records.members import (
+    MemberAdmitted,
+    MemberLeft,
+    MemberSuspended,
+    ResearcherAdmitted,
+    ResearcherLeft,
+)
+from compliance.records.registry import (
+    OfferMade,
+    OfferWithdrawn,
+    RecipeRegistered,
+    RecipeRetired,
+    RequestAnswered,
+    RequestMade,
+)
 from compliance.records.releases import (
     ModelRecalled,
     ModelReleased,
@@ -36,9 +52,14 @@ from compliance.records.sites import (
     SiteLimited,
     SiteWithdrawn,
 )
+from compliance.records.studies import StudyEnded, StudyOpened, StudyProposed
 from compliance.records.types import Record
 
 CHARTER = "charter"
+AGREEMENT = "agreement"
+
+ENTRY0: dict[str, type[Record]] = {CHARTER: CharterBody, AGREEMENT: Agreement}
+"""What a log begins with, and nothing else does."""
 
 STUDY: dict[str, type[Record]] = {
     "round.opened": RoundOpened,
@@ -69,11 +90,36 @@ STUDY: dict[str, type[Record]] = {
 """What may stand in a study log after its charter."""
 
 CONSORTIUM: dict[str, type[Record]] = {
+    "agreement.amended": AgreementAmended,
+    "member.admitted": MemberAdmitted,
+    "member.suspended": MemberSuspended,
+    "member.left": MemberLeft,
+    "researcher.admitted": ResearcherAdmitted,
+    "researcher.left": ResearcherLeft,
+    "key.rotated": KeyRotated,
+    "recipe.registered": RecipeRegistered,
+    "recipe.retired": RecipeRetired,
     "dataset.registered": DatasetRegistered,
+    "dataset.withdrawn": RegistrationWithdrawn,
+    "offer.made": OfferMade,
+    "offer.withdrawn": OfferWithdrawn,
+    "request.made": RequestMade,
+    "request.answered": RequestAnswered,
+    "study.proposed": StudyProposed,
     "study.refused": StudyRefusal,
+    "study.opened": StudyOpened,
+    "study.closed": StudyEnded,
+    "decision.denied": DecisionDenied,
+    "export.created": ExportCreated,
+    "review.noted": ReviewNoted,
+    "erasure.done": ErasureDone,
 }
-"""What this release says in the name of the consortium log."""
+"""What may stand in the consortium log after its agreement.
 
-KINDS: dict[str, type[Record]] = {CHARTER: CharterBody, **STUDY, **CONSORTIUM}
+`dataset.withdrawn` and `study.closed` carry other bodies here than in a study log.
+"""
+
+KINDS: dict[str, type[Record]] = {**ENTRY0, **CONSORTIUM, **STUDY}
+"""Every type once; where both logs have one of the same name, this is the study log's."""
 
 ACTIONS = frozenset(KINDS)

@@ -114,6 +114,23 @@ class StudyRefused(StrEnum):
     OTHER = "other"
 
 
+class Departure(StrEnum):
+    """Why a member is suspended, or leaves."""
+
+    POLICY = "policy"
+    SECURITY = "security"
+    INACTIVE = "inactive"
+    OWN_WISH = "own_wish"
+
+
+class Retired(StrEnum):
+    """Why a recipe is not used any more."""
+
+    SUPERSEDED = "superseded"
+    SECURITY = "security"
+    WRONG_RESULT = "wrong_result"
+
+
 class Quarantine(StrEnum):
     """Why a received object was not imported; only the reason is ever counted or shown."""
 

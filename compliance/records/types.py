@@ -109,6 +109,9 @@ Slug = Annotated[str, _whole(r"[a-z0-9][a-z0-9_.-]{0,63}", 64)]
 Site = Annotated[str, _whole(_SITE, 100), Field(min_length=3)]
 Key = Annotated[str, _whole(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?/[a-z0-9-]+", 120)]
 Origin = Annotated[str, _whole(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?/study/[0-9a-f]{16}", 120)]
+ConsortiumOrigin = Annotated[
+    str, _whole(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?/consortium", 120)
+]
 VKeyText = Annotated[str, AfterValidator(_vkey)]
 Code = Annotated[str, _whole(r"[A-Z]{2,10}:\d{3,10}", 21)]
 Nonce = Annotated[str, _whole(r"[0-9a-f]{32}", 32)]
@@ -117,6 +120,7 @@ Country = Annotated[str, _whole(r"[A-Z]{2}", 2)]
 Text80 = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_readable)]
 Text120 = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_readable)]
 Text2000 = Annotated[str, Field(max_length=2000), AfterValidator(_readable)]
+Text4000 = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_readable)]
 
 Member = TypeVar("Member")
 Word = Annotated[Member, Field(strict=False)]

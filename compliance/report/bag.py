@@ -14,6 +14,7 @@ MAX_BYTES = 4 << 30
 EPOCH = (1980, 1, 1, 0, 0, 0)
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST, TAG_MANIFEST = "manifest-sha512.txt", "tagmanifest-sha512.txt"
+_ENCRYPTED = 0x1
 _FILE_MODE = 0o644 << 16 | 0o100000 << 16
 
 
@@ -65,10 +66,16 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise Malformed("bundle", "it is larger than 4 GiB")
     for entry in entries:
-        parts = entry.filename.split("/")
-        if "\\" in entry.filename or not entry.filename.isascii() or {"", ".", ".."} & set(parts):
-            raise Malformed("bundle", f"the path {entry.filename[:80]!r} is not allowed")
+        _check_path(entry)
         if entry.external_attr >> 16 & 0o170000 not in (0, 0o100000):
             raise Malformed("bundle", f"{entry.filename} is not a plain file")
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise Malformed("bundle", f"{entry.filename} is compressed")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED:
+            raise Malformed("bundle", f"{entry.filename} is compressed or encrypted")
+
+
+def _check_path(entry: zipfile.ZipInfo) -> None:
+    """Refuse what another program could read as another file, or as a file elsewhere."""
+    name, parts = entry.orig_filename, set(entry.orig_filename.split("/"))
+    plain = name == entry.filename and name.isascii() and name.isprintable()
+    if not plain or "\\" in name or {"", ".", ".."} & parts:
+        raise Malformed("bundle", f"the path {name[:80]!r} is not allowed")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from compliance.canonical import sha256_id
 from compliance.errors import NotProven
 from compliance.ledger.checkpoint import parse_text
-from compliance.ledger.policy import Policy, policy_of_charter
 from compliance.report import bag
+from compliance.report.attached import sound_files
 from compliance.report.derived import derive, tags
+from compliance.report.kinds import CONTROLS, kind_of
 from compliance.report.log import Log
-from compliance.rules.fold import replay
+from compliance.report.manifest import manifest_text
+from compliance.report.reading import read_log
+from compliance.report.version import SOFTWARE
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 
-VERSION = "0.1.0"
-SOFTWARE = f"consilium {VERSION}"
-MANIFEST_DOMAIN = "consilium/manifest/v1"
+__all__ = ["Material", "build", "read_log", "top_folder", "write_zip"]
 
 
 @dataclass(frozen=True)
@@ -42,44 +40,34 @@ class Material:
     software: str = SOFTWARE
 
 
-def read_log(entries: Sequence[bytes], checkpoint_note: bytes) -> Log:
-    """Fold a log and read its checkpoint; the charter's own policy tells the cosignature times.
-
-    Raises:
-        Refused: an entry breaks a rule.
-        NotProven: the checkpoint lacks its quorum.
-        Malformed: an entry or the checkpoint cannot be read.
-    """
-    state = replay(entries)
-    policy = Policy.parse(policy_of_charter(state.charter))
-    quorum = policy.judge(checkpoint_note)
-    log = Log(entries, checkpoint_note, quorum.checkpoint, quorum.times, state)
-    if (log.tree.size, log.tree.root()) != (quorum.checkpoint.size, quorum.checkpoint.root):
-        raise NotProven("entries", "they do not lead to the root of the checkpoint")
-    return log
-
-
-def build(material: Material) -> dict[str, bytes]:
+def build(material: Material, log: Log | None = None) -> dict[str, bytes]:
     """Make every file of the bundle, by path below the top folder.
 
+    Args:
+        material: what it is made of.
+        log: the same entries, if they were read already.
+
     Raises:
-        Refused, NotProven, Malformed: the log does not hold; nothing is handed out.
+        Refused, NotProven, Malformed: the log does not hold, or a file may not be attached;
+            nothing is handed out.
     """
-    log = read_log(material.entries, material.checkpoint_note)
-    attached = {f"data/{path}": data for path, data in material.attachments.items()}
-    payload = derive(log, attached) | {"data/log/checkpoint": material.checkpoint_note} | attached
+    log = log or read_log(material.entries, material.checkpoint_note)
+    given = {f"data/{path}": data for path, data in material.attachments.items()}
+    for path in given:
+        if kind_of(path) is None and path != CONTROLS:
+            raise NotProven("attached", f"{path} is of no kind that a bundle may hold")
+    payload = (
+        given
+        | derive(log, sound_files(log, given))
+        | {"data/log/checkpoint": material.checkpoint_note}
+    )
     files = tags(log, payload, material.software) | {"bagit.txt": bag.BAGIT}
     files[bag.MANIFEST] = bag.manifest(payload)
-    files["manifest.note"] = seal(manifest_text(log, files[bag.MANIFEST]), material.exporter)
+    files["manifest.note"] = seal(
+        manifest_text(log.checkpoint, files[bag.MANIFEST]), material.exporter
+    )
     files[bag.TAG_MANIFEST] = bag.manifest(files)
     return payload | files
-
-
-def manifest_text(log: Log, manifest: bytes) -> bytes:
-    """What the exporter signs: origin, size, root and hash of the manifest."""
-    root = base64.b64encode(log.checkpoint.root).decode()
-    lines = (MANIFEST_DOMAIN, log.checkpoint.origin, str(log.checkpoint.size), root)
-    return ("\n".join((*lines, sha256_id(manifest))) + "\n").encode()
 
 
 def top_folder(files: Mapping[str, bytes]) -> str:
@@ -91,8 +79,3 @@ def top_folder(files: Mapping[str, bytes]) -> str:
 def write_zip(files: Mapping[str, bytes]) -> bytes:
     """The bundle as one zip file."""
     return bag.write_zip(top_folder(files), files)
-
-
-def fingerprint(data: bytes) -> str:
-    """SHA-512 of a whole bundle, to be compared by eye or by machine."""
-    return hashlib.sha512(data).hexdigest()

@@ -1,20 +1,36 @@
-"""The derived files: re-made by the verifier from the log alone and compared byte for byte."""
+"""The derived files: re-made by the verifier from the log alone and compared byte for byte.
+
+Each producer is a pure function of the log and the attached files; this file only composes them.
+"""
 
 from __future__ import annotations
 
 import uuid
 
-from compliance.ledger.policy import policy_of_charter
 from compliance.ledger.proof import write_proof
 from compliance.ledger.tiles import tile_files
+from compliance.report import (
+    contributions,
+    disclosures,
+    exchanges,
+    governance,
+    keys,
+    participation,
+    privacy,
+)
+from compliance.report.kinds import CONTROLS
 from compliance.report.limits import LIMITS
 from compliance.report.log import Files, Log
 from compliance.report.page import page
 from compliance.report.summary import summary
 from compliance.report.write import write_csv, write_json, write_jsonl
+from compliance.rules.policies import policy_in_force
 
-PROVEN_KINDS = ("charter", "charter.amended", "round.closed", "study.stopped", "study.closed")
-PROVEN_PREFIXES = ("release.", "model.", "site.withdrawn", "dataset.")
+PROVEN_KINDS = ("charter", "charter.amended", "round.closed", "dataset.reduced")
+PROVEN_PREFIXES = ("release.", "model.", "study.")
+PROVEN_SUFFIX = ".withdrawn"
+PRODUCERS = (governance, keys, privacy, disclosures, participation, contributions, exchanges)
+EVENTS = ("index", "time", "type", "actor", "signers", "signed", "leaf_sha256")
 
 
 def derive(log: Log, attached: Files) -> dict[str, bytes]:
@@ -22,32 +38,14 @@ def derive(log: Log, attached: Files) -> dict[str, bytes]:
 
     Args:
         log: the study's log.
-        attached: the attached files, by path below the top folder (`data/…`); their hashes were
-            compared with the log before, and some derived files are made from both.
+        attached: the attached files, by path below the top folder (`data/…`); their hashes are
+            compared with the log elsewhere, and some derived files are made from both.
     """
-    rows = log.rows()
-    files = {
-        "data/README.html": page(log.state, rows, log.checkpoint, log.times, log.as_of),
-        "data/LIMITS.md": LIMITS.encode(),
-        "data/charter.json": write_json(log.plain(0)),
-        "data/state.json": write_json(summary(log.state)),
-        "data/events.jsonl": write_jsonl(rows),
-        "data/events.csv": write_csv(
-            ["index", "time", "type", "actor", "signers", "leaf_sha256"],
-            ([r["index"], r["time"], r["type"], r["actor"] or "", " ".join(r["signers"]),
-              r["leaf_sha256"]] for r in rows),
-        ),
-        "data/participation.csv": _participation(log),
-        "data/log/policy.txt": policy_of_charter(log.state.charter).encode(),
-    }  # fmt: skip
-    files |= {
-        f"data/log/{path}": data for path, data in tile_files(log.leaves, log.entries).items()
-    }
-    for index, event in enumerate(log.events):
-        if event.type in PROVEN_KINDS or event.type.startswith(PROVEN_PREFIXES):
-            proof = write_proof(index, log.tree.inclusion(index), log.checkpoint_note)
-            files[f"data/log/proofs/{index}.tlog-proof"] = proof
-    return files
+    files = _views(log) | _ledger(log)
+    for producer in PRODUCERS:
+        files |= producer.files(log, attached)
+    files["data/README.html"] = page(log, attached, files.get(CONTROLS))
+    return files | exchanges.catalogue(log, attached, files)
 
 
 def tags(log: Log, payload: Files, software: str) -> dict[str, bytes]:
@@ -63,12 +61,33 @@ def tags(log: Log, payload: Files, software: str) -> dict[str, bytes]:
     return {"bag-info.txt": ("\n".join(lines) + "\n").encode()}
 
 
-def _participation(log: Log) -> bytes:
-    table = []
-    for closed in log.state.rounds_closed:
-        for site in sorted({*closed.used, *closed.excluded, *closed.missing}):
-            outcome = "used" if site in closed.used else "left out"
-            reason = closed.excluded.get(site) or closed.missing.get(site) or ""
-            weight = str(closed.weights.get(site, ""))
-            table.append([closed.number, site, outcome, str(reason), weight, closed.index])
-    return write_csv(["round", "site", "outcome", "reason", "weight", "entry"], table)
+def _views(log: Log) -> dict[str, bytes]:
+    """The log, decoded for people and programs."""
+    rows = [row | {"signed": governance.signed(log, row["index"])} for row in log.rows()]
+    table = (
+        row | {"actor": row["actor"] or "", "signers": " ".join(row["signers"])} for row in rows
+    )
+    return {
+        "data/LIMITS.md": LIMITS.encode(),
+        "data/charter.json": write_json(log.plain(0)),
+        "data/state.json": write_json(summary(log.state)),
+        "data/events.jsonl": write_jsonl(rows),
+        "data/events.csv": write_csv(EVENTS, ([row[name] for name in EVENTS] for row in table)),
+    }
+
+
+def _ledger(log: Log) -> dict[str, bytes]:
+    """Tiles, the policy in force, and a proof of each entry that decides something."""
+    tiles = tile_files(log.leaves, log.entries)
+    files = {f"data/log/{path}": data for path, data in tiles.items()}
+    files["data/log/policy.txt"] = policy_in_force(log.state).encode()
+    for index, event in enumerate(log.events):
+        if proven(event.type):
+            proof = write_proof(index, log.tree.inclusion(index), log.checkpoint_note)
+            files[f"data/log/proofs/{index}.tlog-proof"] = proof
+    return files
+
+
+def proven(kind: str) -> bool:
+    """Whether entries of this kind get a proof file of their own."""
+    return kind in PROVEN_KINDS or kind.startswith(PROVEN_PREFIXES) or kind.endswith(PROVEN_SUFFIX)

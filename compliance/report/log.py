@@ -10,6 +10,8 @@ from typing import Any
 from compliance.canonical import decode
 from compliance.ledger.checkpoint import Checkpoint
 from compliance.ledger.merkle import Tree, leaf_hash
+from compliance.records.charter import CharterBody
+from compliance.records.decisions import CharterAmended
 from compliance.records.envelope import DOMAIN, Event, parse_event
 from compliance.rules.state import StudyState
 from compliance.signing.note import Note, parse
@@ -28,6 +30,7 @@ class Log:
         checkpoint: the same, read.
         times: second of each witness's cosignature, by witness name.
         state: the fold of the entries.
+        tree, notes, events, leaves: made here from the entries.
     """
 
     entries: Sequence[bytes]
@@ -41,12 +44,25 @@ class Log:
     leaves: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Hash the leaves and read the notes."""
+        """Hash the leaves; read the notes, unless somebody did already."""
         for entry in self.entries:
             self.leaves.append(leaf_hash(entry))
             self.tree.append(self.leaves[-1])
-            self.notes.append(parse(entry))
-            self.events.append(parse_event(self.notes[-1].text))
+        if len(self.events) != len(self.entries):
+            self.notes = [parse(entry) for entry in self.entries]
+            self.events = [parse_event(note.text) for note in self.notes]
+
+    @property
+    def hub(self) -> str:
+        """Name of the hub, as its events key is named: `hub.example`."""
+        return self.state.charter.hub_key.split("+", 1)[0].rpartition("/")[0]
+
+    def charters(self) -> list[tuple[int, CharterBody]]:
+        """Every version of the charter with its entry, the oldest first."""
+        bodies = [(index, event.body) for index, event in enumerate(self.events)]
+        found = [(index, body) for index, body in bodies if isinstance(body, CharterBody)]
+        amended = [(i, body.charter) for i, body in bodies if isinstance(body, CharterAmended)]
+        return found + amended
 
     @property
     def as_of(self) -> str:
@@ -55,6 +71,16 @@ class Log:
             return self.events[-1].time
         newest = datetime.fromtimestamp(max(self.times.values()), UTC)
         return newest.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def witnessed(self) -> str:
+        """When the quorum was complete: every entry existed at that moment at the latest."""
+        needed = self.state.charter.quorum.k
+        times = sorted(self.times.values())
+        if len(times) < needed:
+            return ""
+        moment = datetime.fromtimestamp(times[needed - 1], UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def of_kind(self, *kinds: str) -> list[tuple[int, Event]]:
         """Index and statement of every entry of these kinds, in order."""

@@ -23,7 +23,7 @@ def check_model(path: str, data: bytes, known: Set[str]) -> None:
         meta = head["__metadata__"]
         claimed, layout = str(meta["model_sha256"]), str(meta["layout_sha256"])
         found = model_sha256(layout, data[LENGTH_BYTES + size :])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise NotProven("models", f"{path} is not a model file of ours") from None
     if found != claimed:
         raise NotProven("models", f"{path} holds other numbers than it claims")

@@ -5,16 +5,17 @@ Source: design/ledger.md §1 and §5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from compliance.errors import Malformed
 from compliance.records.decisions import CharterAmended
 from compliance.records.envelope import Event, NotAnEvent, parse_event
-from compliance.records.kinds import STUDY
-from compliance.records.types import seconds_of
+from compliance.records.kinds import KINDS, STUDY
+from compliance.records.types import Record, seconds_of
 from compliance.rules.keyring import KeyRing, holders_of
-from compliance.rules.said import Said
+from compliance.rules.said import LogState, Said
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 from compliance.signing.note import MAX_BYTES, MAX_LINES, Note, parse
@@ -35,8 +36,8 @@ class Opened:
     event: Event
 
 
-def open_note(data: bytes) -> Opened | Denied:
-    """Read a note and its statement, form only."""
+def open_note(data: bytes, kinds: Mapping[str, type[Record]] = KINDS) -> Opened | Denied:
+    """Read a note and its statement, form only; `kinds` as in `parse_event`."""
     block = data[data.rfind(b"\n\n") + 2 :]
     if len(data) > MAX_BYTES or block.count(b"\n") > MAX_LINES:
         return Denied("note.size", len(data), MAX_BYTES)
@@ -48,7 +49,7 @@ def open_note(data: bytes) -> Opened | Denied:
     if names != sorted(set(names)):
         return Denied("note.form", "signature lines are not sorted, or one stands twice")
     try:
-        return Opened(note, parse_event(note.text))
+        return Opened(note, parse_event(note.text, kinds=kinds))
     except NotAnEvent as error:
         return Denied(error.rule_id, error.rule)
 
@@ -91,7 +92,12 @@ def arrive(state: StudyState, data: bytes) -> Said | Denied:
         return wrong
     if len(note.lines) > 1 and event.type not in SEVERAL:
         return Denied("note.form", "more than one signature", "one")
-    return _belongs(state, event, frozenset(line.name for line in note.lines))
+    return belongs(state, event, signers_of(note), state.keys)
+
+
+def signers_of(note: Note) -> frozenset[str]:
+    """Key names under a note."""
+    return frozenset(line.name for line in note.lines)
 
 
 def _added(event: Event) -> KeyRing | None:
@@ -102,7 +108,15 @@ def _added(event: Event) -> KeyRing | None:
     return ring
 
 
-def _belongs(state: StudyState, event: Event, signers: frozenset[str]) -> Said | Denied:
+def belongs(state: LogState, event: Event, signers: frozenset[str], keys: KeyRing) -> Said | Denied:
+    """Refuse what was made for another log, by another hand, before, or long ago.
+
+    Args:
+        state: the log it would stand in.
+        event: the statement.
+        signers: names whose signatures verified.
+        keys: the ring that says who holds which key.
+    """
     if event.log != state.charter_id:
         return Denied("event.log", event.log, state.charter_id)
     actor, nonce = event.actor or "", event.nonce or ""
@@ -110,17 +124,19 @@ def _belongs(state: StudyState, event: Event, signers: frozenset[str]) -> Said |
         return Denied("event.signer", sorted(signers), actor)
     if (actor, nonce) in state.nonces:
         return Denied("event.replay", nonce)
-    said = said_of(state, event, signers)
+    said = said_of(state, event, signers, keys)
     allowed = SEVERAL_LATENESS if len(signers) > 1 else LATENESS
     if said.moment < state.newest - allowed:
         return Denied("time.order", said.time, state.newest_time)
     return said
 
 
-def said_of(state: StudyState, event: Event, signers: frozenset[str]) -> Said:
+def said_of(
+    state: LogState, event: Event, signers: frozenset[str], keys: KeyRing | None = None
+) -> Said:
     """Lay a statement beside the state it meets."""
     actor = event.actor or ""
-    holder = state.keys.holders.get(actor)
+    holder = (keys or state.keys).holders.get(actor)
     return Said(
         kind=event.type,
         body=event.body,

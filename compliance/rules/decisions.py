@@ -1,5 +1,7 @@
 """Stop, resume, close; denials, exports, reviews, contributions, erasure.
 
+What takes a `LogState` is said in the consortium log too.
+
 Source: design/ledger.md §2.2 and §5.
 """
 
@@ -18,8 +20,8 @@ from compliance.records.decisions import (
     StudyResumed,
 )
 from compliance.records.kinds import ACTIONS
-from compliance.rules.said import Said
-from compliance.rules.state import DENIALS_PER_HOUR, Denial, StudyState
+from compliance.rules.said import Denial, LogState, Said
+from compliance.rules.state import DENIALS_PER_HOUR, StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 from compliance.rules.words import SENTENCES
 
@@ -73,7 +75,7 @@ def may_measure(state: StudyState, said: Said) -> Verdict:
     return ALLOWED
 
 
-def may_deny(state: StudyState, said: Said) -> Verdict:
+def may_deny(state: LogState, said: Said) -> Verdict:
     """Say whether this refusal may be logged: closed words, and no storm."""
     body = said.as_(DecisionDenied)
     if body.action not in ACTIONS or body.rule not in SENTENCES:
@@ -84,7 +86,7 @@ def may_deny(state: StudyState, said: Said) -> Verdict:
     return ALLOWED
 
 
-def deny(state: StudyState, said: Said) -> None:
+def deny(state: LogState, said: Said) -> None:
     """Keep the refusal on record."""
     body = said.as_(DecisionDenied)
     state.denials.append(Denial(said.index, said.actor, said.time, body))
@@ -92,7 +94,7 @@ def deny(state: StudyState, said: Said) -> None:
     times.append(said.moment)
 
 
-def may_export(state: StudyState, said: Said) -> Verdict:
+def may_export(state: LogState, said: Said) -> Verdict:
     """Say whether the export covers entries of this log, with their root."""
     body = said.as_(ExportCreated)
     if not 1 <= body.size <= said.index:
@@ -103,7 +105,7 @@ def may_export(state: StudyState, said: Said) -> Verdict:
     return ALLOWED
 
 
-def may_review(state: StudyState, said: Said) -> Verdict:
+def may_review(state: LogState, said: Said) -> Verdict:
     """Say whether the reviewed entries are there."""
     body = said.as_(ReviewNoted)
     if not body.from_ < body.to <= said.index:
@@ -111,10 +113,10 @@ def may_review(state: StudyState, said: Said) -> Verdict:
     return ALLOWED
 
 
-def may_erase(state: StudyState, said: Said) -> Verdict:
+def may_erase(state: LogState, said: Said) -> Verdict:
     """That something was erased may always be said."""
     return ALLOWED
 
 
-def noted(state: StudyState, said: Said) -> None:
+def noted(state: LogState, said: Said) -> None:
     """Nothing changes but that it was said."""

@@ -58,6 +58,15 @@ class KeyRing:
         """Let a key take the place of the one of the same name."""
         self._take(key, index)
 
+    def admit(self, key: VerifierKey, holder: Holder, index: int) -> None:
+        """Take one more key, or another one for a name, and say who holds it."""
+        self.holders[key.name] = holder
+        self._take(key, index)
+
+    def drop(self, name: str) -> None:
+        """Let a key fall silent and its name have no holder; the key never returns."""
+        del self.current[name], self.holders[name]
+
     def at(self, name: str, index: int) -> VerifierKey | None:
         """The key of this name that was in force for entry `index`."""
         held = [key for since, key in self.history.get(name, []) if since < index or index == 0]

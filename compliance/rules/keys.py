@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from compliance.records.keys import KeyRotated
 from compliance.records.reasons import Rotated
-from compliance.rules.said import Said
-from compliance.rules.state import StudyState
+from compliance.rules.said import LogState, Said
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 from compliance.signing.keys import VerifierKey
 
 
-def may_rotate(state: StudyState, said: Said) -> Verdict:
+def may_rotate(state: LogState, said: Said) -> Verdict:
     """Say whether this key may take the place of the one in force."""
     body = said.as_(KeyRotated)
     key, held = VerifierKey.parse(body.vkey), state.keys.current.get(body.name)
@@ -26,12 +25,12 @@ def may_rotate(state: StudyState, said: Said) -> Verdict:
     return Denied("key.authority", sorted(said.signers), body.name)
 
 
-def rotate(state: StudyState, said: Said) -> None:
+def rotate(state: LogState, said: Said) -> None:
     """Put the new key in force, from the next entry on."""
     state.keys.rotate(VerifierKey.parse(said.as_(KeyRotated).vkey), said.index)
 
 
-def _own_hand(state: StudyState, said: Said, body: KeyRotated) -> bool:
+def _own_hand(state: LogState, said: Said, body: KeyRotated) -> bool:
     """One signer: the institution for its machines; each for itself when planned."""
     if len(said.signers) != 1:
         return False
@@ -46,7 +45,7 @@ def _own_hand(state: StudyState, said: Said, body: KeyRotated) -> bool:
     return planned and said.actor == body.name
 
 
-def _peers(state: StudyState, said: Said, body: KeyRotated) -> bool:
+def _peers(state: LogState, said: Said, body: KeyRotated) -> bool:
     """Lost, stolen or taken over: the institutions of other active hospitals, most of them."""
     holder = state.keys.holders[body.name]
     hub_side = holder.role in ("H", "L")
@@ -57,5 +56,5 @@ def _peers(state: StudyState, said: Said, body: KeyRotated) -> bool:
     others = {f"{site}/institution" for site in state.active_sites() if site != holder.site}
     if not said.signers <= others:
         return False
-    enough = len(said.signers) >= state.charter.signatures_required - 1
+    enough = len(said.signers) >= state.signatures_required - 1
     return enough and 2 * len(said.signers) > len(others)

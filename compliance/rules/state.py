@@ -15,11 +15,11 @@ from typing import Any
 from compliance.errors import Refused
 from compliance.ledger.merkle import Tree
 from compliance.records.charter import CharterBody
-from compliance.records.decisions import DecisionDenied
 from compliance.records.reasons import Excluded, Missing
 from compliance.records.rounds import MetricReported, UpdateSubmitted
 from compliance.rules.keyring import KeyRing
 from compliance.rules.phases import Phase
+from compliance.rules.said import Denial
 
 Pair = tuple[str, str]
 DENIALS_PER_HOUR = 20
@@ -49,16 +49,6 @@ class ClosedRound:
     weights: dict[str, Decimal]
     model_sha256: str
     time: str
-
-
-@dataclass(frozen=True)
-class Denial:
-    """A refusal that is on record."""
-
-    index: int
-    actor: str
-    time: str
-    body: DecisionDenied
 
 
 @dataclass
@@ -100,6 +90,21 @@ class StudyState:
     participation: dict[str, int] = field(default_factory=dict)
     stopped: int | None = None
     closed: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self.charter.origin
+
+    @property
+    def log_key(self) -> str:
+        """Verifier key of the log, as the charter in force names it."""
+        return self.charter.log_key
+
+    @property
+    def signatures_required(self) -> int:
+        """How many institutions must sign a charter."""
+        return self.charter.signatures_required
 
     def active_sites(self) -> list[str]:
         """Hospitals that signed the charter in force and have not left, sorted."""

@@ -26,9 +26,10 @@ FOLD: dict[str, str] = {
     "charter with the renewed document.",
     "charter.expired": "The charter has expired: amend it or close the study.",
     "charter.early": "The charter is not in force yet.",
-    "amend.previous": "The statement names another version of the charter than the one in force.",
-    "amend.fixed": "The amendment touches what can never change: origin, log key, consortium or "
-    "start model.",
+    "amend.previous": "The statement names another version of the charter or agreement than the "
+    "one in force.",
+    "amend.fixed": "The amendment touches what it cannot change: origin, log key, hub key, "
+    "consortium or start model.",
     "amend.cap": "The amendment raises the privacy cap of a hospital that did not sign it.",
     "study.stopped": "The study is stopped; all active hospitals together can resume it.",
     "study.closed": "The study is closed for good.",
@@ -76,12 +77,26 @@ FOLD: dict[str, str] = {
 }
 """What the fold itself says; hub, hospital, witness and auditor give the same answer."""
 
+CONSORTIUM: dict[str, str] = {
+    "agreement.form": "A field, key or number of the agreement is missing or wrong.",
+    "agreement.signatures": "Too few hospitals signed the agreement.",
+    "member.known": "This hospital or researcher is already there, or not there.",
+    "member.signatures": "Too few members signed, or the hospital itself did not.",
+    "site.suspended": "The hospital is suspended in the consortium: the others can admit it again.",
+    "recipe.twice": "This version of the recipe is registered already.",
+    "recipe.unknown": "This recipe is not registered, or retired.",
+    "dataset.twice": "This version of the dataset is registered already.",
+    "offer.unknown": "This offer is already there, not there, over, or not one's own.",
+    "request.unknown": "This request is not there, is answered, or is not for one's own offer.",
+    "study.twice": "This study is proposed, refused or listed already.",
+    "study.unlisted": "The consortium log does not list this study.",
+}
+"""What the consortium's fold says besides; the rules on notes, keys and times are shared."""
+
 ELSEWHERE: dict[str, str] = {
     "charter.members": "A key of the charter is not the member's key in force.",
     "charter.recipe": "The recipe is unknown, retired, or has another hash.",
     "charter.floors": "The charter goes below the floors of the consortium's agreement.",
-    "study.unlisted": "The consortium log does not list this study.",
-    "site.suspended": "The hospital is suspended in the consortium.",
     "site.floor": "Below the hospital's own floor, which no charter can loosen.",
     "site.budget": "The hospital's own privacy budget over all studies is spent.",
     "site.policy": "The hospital's own policy does not allow it.",
@@ -113,17 +128,7 @@ ELSEWHERE: dict[str, str] = {
     "mask.own": "The hospital is asked to unmask itself.",
     "mask.once": "A round is unmasked once.",
     "mask.range": "A value does not fit into the masked range.",
-    "agreement.form": "A field of the agreement is missing or wrong.",
-    "agreement.signatures": "Too few members signed the agreement.",
-    "member.known": "This member is already there, or not there.",
-    "member.signatures": "Too few members signed.",
-    "recipe.twice": "This version of the recipe is registered already.",
-    "recipe.unknown": "This recipe is not registered.",
-    "dataset.twice": "This version of the dataset is registered already.",
-    "offer.unknown": "This offer is not there or is not one's own.",
-    "request.unknown": "This request is not there or is answered.",
-    "study.twice": "This study is listed already.",
 }
 """What a hospital, witness, hub or verifier says by itself; a denial may carry these too."""
 
-SENTENCES: dict[str, str] = {**FOLD, **ELSEWHERE}
+SENTENCES: dict[str, str] = {**FOLD, **CONSORTIUM, **ELSEWHERE}

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from compliance.errors import Malformed, NotReady, Refused
-from compliance.signing.keys import SigningKey, VerifierKey
+from compliance.signing.keys import SEED_BYTES, SigningKey, VerifierKey
 
 _COST = 2**15
 
@@ -56,35 +56,46 @@ def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
     """
     document = _read(path)
     try:
-        name, kind = str(document["name"]), int(document["kind"])
-        if "seed" in document:
-            return SigningKey(name, kind, base64.b64decode(document["seed"]))
-        sealed = {
-            key: base64.b64decode(document["sealed"][key]) for key in ("salt", "nonce", "seed")
-        }
-    except (KeyError, TypeError, ValueError):
+        public = VerifierKey.parse(document["public"])
+        sealed = None if "seed" in document else _parts(document["sealed"])
+        seed = _unsealed(public.name, sealed, passphrase) if sealed else _parts(document)["seed"]
+    except (KeyError, TypeError, ValueError, AttributeError, Malformed):
         raise Malformed(f"key file {path}", "it is not a Consilium key file") from None
+    key = SigningKey(public.name, public.kind, seed)
+    if len(seed) != SEED_BYTES or key.verifier != public:
+        raise Malformed(f"key file {path}", "its two halves do not belong together")
+    return key
+
+
+def _parts(kept: dict[str, str]) -> dict[str, bytes]:
+    return {key: base64.b64decode(kept[key]) for key in ("salt", "nonce", "seed") if key in kept}
+
+
+def _unsealed(name: str, sealed: dict[str, bytes], passphrase: str | None) -> bytes:
     if passphrase is None:
         raise NotReady(f"the key {name} is protected.", "Give its passphrase.")
     try:
         opener = AESGCM(_stretch(passphrase, sealed["salt"]))
-        seed = opener.decrypt(sealed["nonce"], sealed["seed"], name.encode())
+        return opener.decrypt(sealed["nonce"], sealed["seed"], name.encode())
     except InvalidTag:
         raise Refused(
             "key.passphrase", sentence=f"The passphrase of {name} is wrong; nothing was signed."
         ) from None
-    return SigningKey(name, kind, seed)
 
 
 def read_public(path: Path) -> VerifierKey:
-    """Read the public half only; no passphrase is needed."""
+    """Read the public half only; no passphrase is needed.
+
+    Raises:
+        NotReady, Malformed: as `read_key`.
+    """
     return VerifierKey.parse(str(_read(path).get("public", "")))
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         mode = path.stat().st_mode
-        text = path.read_text()
+        data = path.read_bytes()
     except OSError as error:
         raise NotReady(
             f"the key file {path} cannot be read ({error.strerror}).", "Join first."
@@ -92,8 +103,8 @@ def _read(path: Path) -> dict[str, Any]:
     if stat.S_IMODE(mode) & 0o077:
         raise NotReady(f"the key file {path} is open to others.", f"Run: chmod 600 {path}")
     try:
-        document = json.loads(text)
-    except ValueError:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise Malformed(f"key file {path}", "it is not a Consilium key file")
@@ -116,10 +127,10 @@ def _write_once(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.link(part, path)
         part.unlink()
-    except FileExistsError:
-        part.unlink(missing_ok=True)
-        raise NotReady(f"the key file {path} exists.", "A key is never overwritten.") from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            part.unlink(missing_ok=True)
+            raise NotReady(f"the key file {path} exists.", "A key is never overwritten.") from None
         raise NotReady(
             f"the key file {path} cannot be written ({error.strerror}).", "Give write access."
         ) from None

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -22,7 +23,8 @@ NOTE = 0x01
 COSIGNATURE = 0x04
 KINDS = (NOTE, COSIGNATURE)
 PUBLIC_BYTES = 32
-_NAME = re.compile(r"[^\s+\x00-\x1f]{1,120}")
+SEED_BYTES = 32
+_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]{1,120}")
 
 
 def decode_base64(text: str, what: str) -> bytes:
@@ -82,7 +84,7 @@ class VerifierKey:
             raise Malformed("verifier key", "its key id is not the hash of name and key")
         return key
 
-    @property
+    @cached_property
     def key_id(self) -> bytes:
         """First 4 bytes of SHA-256(name ‖ newline ‖ type ‖ public)."""
         material = self.name.encode() + b"\n" + bytes([self.kind]) + self.public
@@ -121,9 +123,9 @@ class SigningKey:
         cls, name: str, kind: int = NOTE, random: Callable[[int], bytes] = secrets.token_bytes
     ) -> SigningKey:
         """Make a new key from 32 random bytes."""
-        return cls(name, kind, random(PUBLIC_BYTES))
+        return cls(name, kind, random(SEED_BYTES))
 
-    @property
+    @cached_property
     def verifier(self) -> VerifierKey:
         """The public half."""
         private = Ed25519PrivateKey.from_private_bytes(self.seed)

@@ -15,9 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from compliance.errors import Refused
 from compliance.signing.request import SCHEME, parse_authorization
 from hub.services.accounts import Person
+from hub.services.logbook import CONSORTIUM
 from hub.wiring import Rooms
 
 BACKGROUND = "x-consilium-background"
+WAITS = "The members have not admitted this hospital yet: they sign its motion."
 SEE_ALL = ("researcher", "auditor", "admin")
 
 
@@ -74,10 +76,16 @@ class Access:
         people: signed-in people may call.
         sites: member hospitals may call, by signed request.
         public: anybody may call.
+        waiting: hospitals may call that have joined and are not admitted by the members yet.
     """
 
     def __init__(
-        self, *roles: str, people: bool = False, sites: bool = False, public: bool = False
+        self,
+        *roles: str,
+        people: bool = False,
+        sites: bool = False,
+        public: bool = False,
+        waiting: bool = False,
     ) -> None:
         self.roles, self.people, self.sites, self.public = (
             roles,
@@ -85,6 +93,7 @@ class Access:
             sites,
             public,
         )
+        self.waiting = waiting
 
     async def __call__(self, request: Request) -> Caller:
         """Take the body (its size was limited at the door) and say who calls.
@@ -106,6 +115,8 @@ class Access:
             )
             if not self.sites:
                 raise Refused("authority", site, "a person with the right role")
+            if not self._open_to_waiting(request) and rooms.members.waits(site):
+                raise Refused("member.known", site, "a member", WAITS)
             return Caller(body, site=site)
         if not header.startswith("Bearer "):
             raise Refused("auth.session", sentence="Sign in first.")
@@ -117,11 +128,18 @@ class Access:
             raise Refused("authority", person.name, " or ".join(self.roles))
         return Caller(body, person=person)
 
+    def _open_to_waiting(self, request: Request) -> bool:
+        """What a hospital needs to see before it is a member: the consortium's own log."""
+        return self.waiting or request.path_params.get("log") == CONSORTIUM
+
 
 PUBLIC = Access(public=True)
 PEOPLE = Access(people=True)
 SITES = Access(sites=True)
+WAITING_SITES = Access(sites=True, waiting=True)
 MEMBERS = Access(people=True, sites=True)
+WAITING_MEMBERS = Access(people=True, sites=True, waiting=True)
+WAITING_SPEAKERS = Access("researcher", sites=True, waiting=True)
 RESEARCHER = Access("researcher")
 ADMIN = Access("admin")
 AUDIT = Access("auditor", "researcher")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from compliance.errors import Malformed
+from compliance.rules.verdict import Denied
 from hub.api.access import AUDIT, MEMBERS, SITES, Access, Caller
 from hub.api.rooms import Hub
-from hub.services.ledger import hashes_text
+from hub.services.logbook import CONSORTIUM, hashes_text
 
 routes = APIRouter(prefix="/logs/{log}")
 Member = Annotated[Caller, Depends(MEMBERS)]
 Hospital = Annotated[Caller, Depends(SITES)]
 Speaker = Annotated[Caller, Depends(Access("researcher", sites=True))]
 Index = Annotated[int, Query(ge=0)]
-TEXT = "text/plain; charset=utf-8"
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+FOR_EVER = "private, max-age=31536000, immutable"
 
 
 class Purpose(BaseModel):
@@ -27,14 +29,27 @@ class Purpose(BaseModel):
     purpose: str = Field("audit", max_length=20)
 
 
+class Question(BaseModel):
+    """A statement that nobody has made yet."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: str = Field(max_length=64)
+    body: dict[str, Any]
+    actor: str | None = Field(None, max_length=120)
+
+
 def _may_read(caller: Caller, hub: Hub, log: str) -> None:
-    caller.must_reach(hub.ledger.state(log).charter.site_names())
+    """Everybody who belongs reads the consortium's own log, a study's those whom it names."""
+    if log == CONSORTIUM:
+        hub.ledger.consortium()
+    else:
+        caller.must_reach(hub.ledger.state(log).charter.site_names())
 
 
 @routes.post("/entries")
 def append(log: str, caller: Speaker, hub: Hub) -> dict[str, Any]:
     """Take a signed note into a log."""
-    receipt = hub.ledger.append(log, caller.body)
+    receipt = hub.ledger.submit(log, caller.body)
     return {"index": receipt.index, "leaf_hash": receipt.leaf_hash.hex()}
 
 
@@ -53,7 +68,7 @@ def entries(
     """Entries as an entry bundle, at most 256."""
     _may_read(caller, hub, log)
     data = hub.ledger.bundle(log, start, stop)
-    return Response(data, media_type="application/octet-stream")
+    return Response(data, media_type=BYTES)
 
 
 @routes.get("/proof/{index}")
@@ -98,6 +113,33 @@ def policy(log: str, caller: Member, hub: Hub) -> Response:
     """The policy that follows from the charter; a copy, never trust."""
     _may_read(caller, hub, log)
     return Response(hub.ledger.policy(log), media_type=TEXT)
+
+
+@routes.post("/may")
+def may(log: str, body: Question, caller: Member, hub: Hub) -> dict[str, Any]:
+    """Answer "would this be allowed?" by the log's own rules; nothing is stored."""
+    _may_read(caller, hub, log)
+    actor = body.actor or (f"{caller.site}/node" if caller.site else hub.keys.events.name)
+    verdict = hub.ledger.may(log, body.type, body.body, actor)
+    if not isinstance(verdict, Denied):
+        return {"allowed": True, "rule": None, "sentence": None, "found": None, "agreed": None}
+    return {
+        "allowed": False,
+        "rule": verdict.rule,
+        "sentence": verdict.sentence,
+        "found": None if verdict.found is None else str(verdict.found),
+        "agreed": None if verdict.agreed is None else str(verdict.agreed),
+    }
+
+
+@routes.get("/tile/{path:path}")
+def tile(log: str, path: str, caller: Member, hub: Hub) -> Response:
+    """A static tile (C2SP tlog-tiles): hashes or entries, the same bytes for ever."""
+    _may_read(caller, hub, log)
+    data = hub.tiles.tile(log, path)
+    if data is None:
+        raise HTTPException(404)
+    return Response(data, media_type=BYTES, headers={"Cache-Control": FOR_EVER})
 
 
 @routes.post("/exports")

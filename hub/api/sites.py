@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from compliance.errors import Malformed, Refused
-from hub.api.access import ADMIN, MEMBERS, PEOPLE, RESEARCHER, SITES, Caller
+from hub.api.access import ADMIN, MEMBERS, PEOPLE, RESEARCHER, SITES, WAITING_SITES, Caller
 from hub.api.rooms import Hub
 
 routes = APIRouter()
@@ -52,7 +52,7 @@ def sites(_: Someone, hub: Hub) -> list[dict[str, Any]]:
 
 
 @routes.post("/sites/heartbeat")
-def heartbeat(caller: Hospital, hub: Hub) -> dict[str, str]:
+def heartbeat(caller: Annotated[Caller, Depends(WAITING_SITES)], hub: Hub) -> dict[str, str]:
     """Take a sign of life: codes and counts."""
     if len(caller.body) > MAX_HEALTH:
         raise Malformed("heartbeat", "it is larger than 16 KiB")

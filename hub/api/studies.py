@@ -10,7 +10,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from compliance.canonical import sha256_id
 from compliance.errors import Malformed, Refused
+from compliance.report.narrative import narrative_of
+from compliance.signing.keys import VerifierKey
 from hub.api.access import MEMBERS, PEOPLE, RESEARCHER, SITES, Caller
 from hub.api.rooms import Hub
 from hub.services.studies import names_of
@@ -30,13 +33,16 @@ class Draft(BaseModel):
     dry: bool = False
     text_base64: str | None = None
     signature: str | None = None
+    announcement_base64: str | None = None
+    """`study.proposed` of this text, signed by the same key; else the hub says it on behalf."""
 
 
 class Release(BaseModel):
-    """Which model to release; the newest one, if none is named."""
+    """Which model to release, the newest one if none is named, and what its makers say of it."""
 
     model_config = ConfigDict(extra="forbid")
     model: str | None = Field(None, max_length=71)
+    narrative: dict[str, str | None] = Field(default_factory=dict, max_length=16)
 
 
 @routes.get("/studies")
@@ -69,7 +75,7 @@ def metrics(study: str, caller: Someone, hub: Hub) -> list[dict[str, Any]]:
 @routes.post("/studies/{study}/release")
 def release(study: str, body: Release, _: Researcher, hub: Hub) -> dict[str, Any]:
     """Release a model to which enough hospitals have agreed."""
-    return hub.releases.release(study, body.model)
+    return hub.releases.release(study, body.model, narrative_of(body.narrative))
 
 
 @routes.get("/studies/{study}/card")
@@ -95,19 +101,22 @@ def check(body: Draft, caller: Researcher, hub: Hub) -> list[dict[str, Any]]:
 
 @routes.post("/charters")
 def propose(body: Draft, caller: Researcher, hub: Hub) -> dict[str, Any]:
-    """Propose a charter; with `dry`, return the text that an own key signs first."""
+    """Propose a charter; with `dry`, return the texts that an own key signs first.
+
+    The second one, `study.proposed`, comes back as a signed note.
+    """
     person, vkey = caller.known, _vkey(caller, hub)
     if body.text_base64 and body.signature:
-        try:
-            text = base64.b64decode(body.text_base64, validate=True)
-        except ValueError:
-            raise Malformed("text", "it is not base64") from None
-        return hub.charters.propose(text, body.signature, person.number, vkey)
+        text, told = _bytes(body.text_base64), body.announcement_base64
+        note = _bytes(told) if told else None
+        return hub.charters.propose(text, body.signature, person.number, vkey, note)
     if not body.dry and hub.accounts.own_key(person) is not None:
         raise Refused("charter.signatures", sentence="Sign the text with your own key first.")
     text = hub.charters.prepare(body.draft, vkey)
     if body.dry:
-        return {"text_base64": base64.b64encode(text).decode()}
+        name = VerifierKey.parse(vkey).name
+        announcement = hub.proposals.announcement(sha256_id(text), name)
+        return {"text_base64": _base64(text), "announcement_base64": _base64(announcement)}
     line = hub.keys.researcher(person.number).line(text)
     return hub.charters.propose(text, line, person.number, vkey)
 
@@ -142,6 +151,17 @@ def refuse(charter_id: str, caller: Hospital, hub: Hub) -> dict[str, str]:
 def launch(charter_id: str, _: Researcher, hub: Hub) -> dict[str, Any]:
     """Write entry 0 and let the study run."""
     return hub.charters.launch(charter_id)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Malformed("text", "it is not base64") from None
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _vkey(caller: Caller, hub: Hub) -> str:

@@ -175,6 +175,8 @@ class Gateway:
                 pause = min(pause * 1.3, ASK_AGAIN[1])
                 if gone.done():
                     break  # whoever left must not take a message away
+                if asked.key not in await self._active():
+                    break  # shut out while it was waiting
                 found = await self._ask(asked)
         finally:
             gone.cancel()

@@ -59,6 +59,7 @@ class FlowerSupervisor:
         self._thread = threading.Thread(target=self._keep, name="flower", daemon=True)
         self._state = STARTING
         self._registered: set[str] = set()
+        self._active: dict[str, str] = {}
         self._told: dict[str, float] = {}
 
     @property
@@ -107,7 +108,16 @@ class FlowerSupervisor:
         self._rooms.runs.lost()
 
     def _tend(self) -> None:
-        for site, public in self._rooms.members.flower_keys().items():
+        """Register who is new, shut the gateway to who is no active member any more, start runs.
+
+        Flower never takes back a key that was unregistered once, so the node of a suspended
+        hospital stays known there: nothing is sent to it, and no request of it passes the gateway.
+        """
+        active = self._rooms.members.flower_keys()
+        if active != self._active:
+            self._gateway.forget()
+            self._active = active
+        for site, public in active.items():
             if site not in self._registered:
                 self._rooms.members.record_node(site, self._control.register_node(public))
                 self._gateway.forget()

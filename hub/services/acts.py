@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compliance.errors import Malformed
+from compliance.report.narrative import narrative_of
 from hub.services.accounts import AccountService, Person
 from hub.services.charters import CharterService
 from hub.services.exports import ExportService
@@ -105,7 +106,9 @@ def acts(  # noqa: PLR0913 - one table of all acts; each service named
             ("Enough hospitals must have agreed with their own keys; the log says who did.",
              "A card with every number goes with it. What was handed out cannot be taken back."),
             step_up=True, typed=True,
-            do=lambda _, study, body: releases.release(study, body.get("model")),
+            do=lambda _, study, body: releases.release(
+                study, body.get("model"), narrative_of(body.get("narrative") or {})
+            ),
         ),
         "model.download": Act(
             ("researcher",),

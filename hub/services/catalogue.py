@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.envelope import parse_event
-from compliance.records.recipe import Recipe, parse_recipe, shipped, with_changes
-from compliance.signing.keys import VerifierKey
+from compliance.records.kinds import CONSORTIUM as CONSORTIUM_KINDS
+from compliance.records.recipe import Recipe, parse_recipe, read_recipe, shipped, with_changes
+from compliance.rules.consortium.state import ConsortiumState
 from compliance.signing.note import parse
 from hub.services.clock import Clock, text_of
+from hub.services.ledger import LedgerService
+from hub.services.logbook import CONSORTIUM
 from hub.storage import studies as rows
 from hub.storage.database import Database
 from hub.storage.members import find_member
@@ -26,11 +30,20 @@ class CatalogueService:
     Args:
         database: where they lie.
         clock: the time now.
-        consortium: id of the agreement; a registration names it.
+        ledger: registrations stand in the consortium's own log.
+        bundle: returns the hash of the signed Flower bundle.
     """
 
-    def __init__(self, *, database: Database, clock: Clock, consortium: str) -> None:
-        self._database, self._clock, self._consortium = database, clock, consortium
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ledger: LedgerService,
+        bundle: Callable[[], str],
+    ) -> None:
+        self._database, self._clock, self._ledger = database, clock, ledger
+        self._bundle = bundle
 
     def recipes(self) -> list[dict[str, Any]]:
         """Every recipe: those of this release and those that a charter changed."""
@@ -63,7 +76,7 @@ class CatalogueService:
         return parse_recipe(row.document)
 
     def change(self, base: str, changes: dict[str, Any]) -> Recipe:
-        """Make and keep a new version of a recipe.
+        """Make and keep a new version of a recipe, with a number that is free.
 
         Raises:
             NotReady: no such recipe.
@@ -71,34 +84,48 @@ class CatalogueService:
         """
         found = shipped().get(base)
         found = self.recipe(base) if found is None else found
-        made = with_changes(found, changes)
+        made = self._numbered(with_changes(found, changes))
         with self._database.transaction() as session:
             rows.keep(session, rows.RecipeRow(sha256=made.sha256, document=made.encode()))
         return made
 
+    def _numbered(self, recipe: Recipe) -> Recipe:
+        """A version number stands for one document for ever: take the next one that is free.
+
+        One that is registered under an older Flower bundle counts as taken.
+        """
+        state = self._ledger.founded()
+        if state is None:
+            return recipe
+        bundle = self._bundle()
+        versions = {version: row for (name, version), row in state.recipes.items()
+                    if name == recipe.id}  # fmt: skip
+        plain = recipe.plain()
+        for version, row in sorted(versions.items(), reverse=True):
+            same = recipe.model_copy(update={"version": version})
+            if (row.sha256, row.bundle_sha256) == (same.sha256, bundle):
+                return same
+        if recipe.version not in versions:
+            return recipe
+        return read_recipe(plain | {"version": max(versions) + 1})
+
     def register(self, site: str, note: bytes) -> None:
-        """Keep a hospital's signed `dataset.registered`.
+        """Put a hospital's signed `dataset.registered` into the consortium's log.
 
         Raises:
             Refused: another site, another consortium, or a signature that does not verify.
             Malformed: not such a note.
+            NotReady: the consortium is not founded yet.
         """
-        parsed = parse(note)
-        event = parse_event(parsed.text)
+        agreement_id = self._ledger.consortium().agreement_id
+        event = parse_event(parse(note).text, kinds=CONSORTIUM_KINDS)
         body = event.body
-        if not isinstance(body, DatasetRegistered) or event.log != self._consortium:
+        if not isinstance(body, DatasetRegistered) or event.log != agreement_id:
             raise Malformed("registration", "it is no dataset.registered of this consortium")
         if event.actor != f"{site}/node":
             raise Refused("event.signer", event.actor, f"{site}/node")
-        with self._database.transaction() as session:
-            member = find_member(session, site)
-            key = VerifierKey.parse(member.node) if member else None
-            signed = key is not None and any(
-                key.key_id == line.key_id and key.verifies(parsed.text, line.signature)
-                for line in parsed.lines
-            )
-            if not signed:
-                raise Refused("event.signer", sentence="The signature does not verify.")
+        with self._ledger.writing(CONSORTIUM) as session:
+            self._ledger.append_in(session, CONSORTIUM, note)
             known = rows.find_dataset(session, site, body.dataset, body.version)
             row = rows.DatasetRow(
                 site=site,
@@ -129,9 +156,9 @@ class CatalogueService:
             row.description = data
 
     def datasets(self) -> list[dict[str, Any]]:
-        """The newest version of every data set, in closed words and buckets."""
+        """The newest version of every data set that is on offer, in closed words and buckets."""
         with self._database.reading() as session:
-            found = rows.newest_datasets(session)
+            found = [row for row in rows.newest_datasets(session) if self._offered(row)]
             titles = {row.site: find_member(session, row.site) for row in found}
         listed = []
         for row in found:
@@ -162,12 +189,22 @@ class CatalogueService:
             if version is not None:
                 exact = rows.find_dataset(session, site, name, version)
                 found = [exact] if exact else []
-        if not found:
+        if not found or not self._offered(found[0]):
             raise NotReady(
                 f"{site} has registered no data set {name}.",
                 "The hospital runs `consilium site import` and `consilium site serve`.",
             )
         return _registered(found[0])
+
+    def _offered(self, row: rows.DatasetRow) -> bool:
+        """Whether the log has the registration and the hospital has not taken it back."""
+
+        def stands(state: ConsortiumState | None) -> bool:
+            versions = state.datasets.get((row.site, row.dataset), {}) if state else {}
+            known = versions.get(row.version)
+            return known is not None and not known.withdrawn
+
+        return self._ledger.ask_consortium(stands)
 
 
 def _registered(row: rows.DatasetRow) -> DatasetRegistered:

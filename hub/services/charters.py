@@ -14,14 +14,18 @@ from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.charter import CharterBody
 from compliance.records.consortium import StudyRefusal
 from compliance.records.envelope import parse_event, write_event
+from compliance.records.kinds import CONSORTIUM as CONSORTIUM_KINDS
 from compliance.records.recipe import Recipe, layout_of
 from compliance.rules.check import Finding, check_charter
 from compliance.signing.keys import NOTE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line
+from hub.services.abilities import beyond_this_hub
 from hub.services.clock import Clock, text_of
-from hub.services.drafts import AGGREGATORS, Drafter, Frame
+from hub.services.drafts import Drafter, Frame
 from hub.services.keys import STUDY_BYTES, KeyStore
 from hub.services.ledger import LedgerService
+from hub.services.logbook import CONSORTIUM
+from hub.services.proposals import ProposalService
 from hub.services.registry import ModelRegistry
 from hub.services.start import initial_vector
 from hub.storage import studies as rows
@@ -34,19 +38,21 @@ class CharterService:
     Args:
         database: where charters lie.
         drafter: completes drafts.
-        ledger: opens the study's log.
+        ledger: opens the study's log, and lists it in the consortium's.
+        proposals: what the consortium says to a charter, and what is put on its record.
         registry: keeps the start model.
         keys: the hub's keys.
         frame: makes what a charter takes from the hub; given the log key and a researcher key.
         clock: the time now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
         self,
         *,
         database: Database,
         drafter: Drafter,
         ledger: LedgerService,
+        proposals: ProposalService,
         registry: ModelRegistry,
         keys: KeyStore,
         frame: Callable[[SigningKey, str], Frame],
@@ -54,6 +60,7 @@ class CharterService:
     ) -> None:
         self._database, self._drafter, self._ledger = database, drafter, ledger
         self._registry, self._keys, self._frame = registry, keys, frame
+        self._proposals = proposals
         self._clock = clock
 
     def check(self, draft: Mapping[str, Any], researcher_vkey: str) -> list[Finding]:
@@ -66,27 +73,44 @@ class CharterService:
             body = self._drafter.complete(draft, frame, recipe, "sha256:" + "0" * 64)
         except (NotReady, Malformed) as error:
             return [Finding("charter.form", str(error), None, None, allowed=False)]
-        return self._findings(body)
+        return self._findings(body, ahead=True)
 
     def prepare(self, draft: Mapping[str, Any], researcher_vkey: str) -> bytes:
         """The text that the researcher signs; the start model is written beside.
 
+        Recipe and researcher are put on the consortium's record, if they are new there.
+
         Raises:
             Refused: a charter rule says no.
-            NotReady, Malformed: the draft cannot be completed.
+            NotReady, Malformed: the draft cannot be completed, or there is no consortium yet.
         """
+        self._ledger.consortium()
         study = self._keys.new_study()
         recipe = self._drafter.recipe(draft)
         frame = self._frame(self._keys.log(study), researcher_vkey)
         initial = self._start(study, recipe)
         body = self._drafter.complete(draft, frame, recipe, initial)
-        self._must_hold(body)
+        self._must_hold(body, ahead=True)
+        self._proposals.introduce(recipe, researcher_vkey)
         return write_event("charter", body, time=text_of(self._clock))
 
     def propose(
-        self, text: bytes, line: str, proposer: int, researcher_vkey: str
+        self,
+        text: bytes,
+        line: str,
+        proposer: int,
+        researcher_vkey: str,
+        announcement: bytes | None = None,
     ) -> dict[str, Any]:
-        """Keep a proposal that the researcher signed.
+        """Keep a proposal that the researcher signed; `study.proposed` goes on record with it.
+
+        Args:
+            text: the charter.
+            line: the researcher's signature line under it.
+            proposer: number of the account.
+            researcher_vkey: the researcher's key.
+            announcement: `study.proposed` signed by the researcher; without it the hub says so on
+                the researcher's behalf.
 
         Raises:
             Refused: not the researcher's signature, or a charter rule says no.
@@ -101,7 +125,7 @@ class CharterService:
         self._check_frame(body)
         charter_id, study = sha256_id(text), body.origin.rsplit("/", 1)[-1]
         self._registry.read(study, body.initial_model_sha256)
-        with self._database.transaction("charters") as session:
+        with self._ledger.writing(CONSORTIUM, before=("charters",)) as session:
             known = rows.charter_of_study(session, study)
             if known is not None and known.charter_id != charter_id:
                 raise NotReady("this study has another charter already.", "Prepare a new draft.")
@@ -115,6 +139,7 @@ class CharterService:
                     created=text_of(self._clock),
                 )
                 rows.keep(session, row)
+                self._proposals.announce(session, charter_id, proposer, announcement)
         return {"charter_id": charter_id, "study": study, "text_base64": _b64(text)}
 
     def _check_frame(self, body: CharterBody) -> None:
@@ -133,14 +158,18 @@ class CharterService:
             raise Refused("charter.keys", sentence="The text was not prepared by this hub.")
         self._must_hold(body.plain())
 
-    def _must_hold(self, body: dict[str, Any]) -> None:
-        for finding in self._findings(body):
+    def _must_hold(self, body: dict[str, Any], *, ahead: bool = False) -> None:
+        for finding in self._findings(body, ahead=ahead):
             if not finding.allowed:
                 raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
 
-    def _findings(self, body: dict[str, Any]) -> list[Finding]:
-        """Every charter rule, then what this hub cannot do: better said now than in round one."""
-        return [*check_charter(body, text_of(self._clock)), *beyond_this_hub(body)]
+    def _findings(self, body: dict[str, Any], *, ahead: bool = False) -> list[Finding]:
+        """Every charter rule, what this hub cannot do, and what the consortium has against it.
+
+        With `ahead`, what the hub puts on record with the proposal counts as being there.
+        """
+        found = [*check_charter(body, text_of(self._clock)), *beyond_this_hub(body)]
+        return found + self._proposals.findings(body, ahead=ahead)
 
     def get(self, charter_id: str) -> dict[str, Any]:
         """A charter with its signatures, refusals and what is missing.
@@ -219,19 +248,20 @@ class CharterService:
             rows.keep(session, signature)
 
     def refuse(self, site: str, charter_id: str, note: bytes) -> None:
-        """Keep a hospital's signed refusal; a signature that it gave before counts no more.
+        """Put a hospital's signed refusal on record; a signature given before counts no more.
 
         Raises:
             Refused: not signed by this hospital's institution key.
             Malformed: no refusal of this charter.
-            NotReady: the study is launched.
+            NotReady: the study is launched, or there is no consortium.
         """
         parsed = parse(note)
-        event = parse_event(parsed.text)
+        event = parse_event(parsed.text, kinds=CONSORTIUM_KINDS)
         body = event.body
         if not isinstance(body, StudyRefusal) or body.charter != charter_id:
             raise Malformed("refusal", "it is no refusal of this charter")
-        with self._database.transaction("charters") as session:
+        self._ledger.consortium()
+        with self._ledger.writing(CONSORTIUM, before=("charters",)) as session:
             row = self._row(rows.find_charter(session, charter_id), charter_id)
             mine = _charter(row.text).site(site)
             key = VerifierKey.parse(mine.institution) if mine else None
@@ -244,6 +274,7 @@ class CharterService:
                 raise NotReady(
                     "the study is launched.", "Leave it: `consilium site withdraw STUDY`."
                 )
+            self._ledger.append_in(session, CONSORTIUM, note)
             rows.drop_signature(session, charter_id, key.name)
             refusal = rows.RefusalRow(
                 charter_id=charter_id,
@@ -255,29 +286,32 @@ class CharterService:
             rows.keep(session, refusal)
 
     def launch(self, charter_id: str) -> dict[str, Any]:
-        """Put the signatures together, fold them, and write entry 0 of the study's log.
+        """Fold the signatures; write entry 0 of the study's log and list it in the consortium's.
 
         Raises:
-            Refused: too few signatures, or another charter rule says no.
+            Refused: too few signatures, another charter rule, or the consortium says no.
             NotReady: launched already, or its start model is gone.
         """
-        self._start_model(charter_id)
-        with self._database.transaction("charters") as session:
+        study = self._start_model(charter_id)
+        with self._ledger.writing(study, CONSORTIUM, before=("charters",)) as session:
             row = self._row(rows.find_charter(session, charter_id), charter_id)
             if row.launched:
                 raise NotReady("the study is launched already.", "Watch it.")
             lines = [item.line for item in rows.signatures(session, charter_id)]
             note = assemble(row.text, [row.researcher_line, *lines])
-            self._ledger.begin(session, row.study, note)
+            body = _charter(row.text)
+            self._proposals.must_hold(body)
+            self._ledger.begin(session, study, note)
+            self._ledger.list_study(session, study, note)
             row.launched = text_of(self._clock)
-            study, body = row.study, _charter(row.text)
             self._registry.enter(session, study, body.initial_model_sha256, "initial")
         return {"study": study, "log": body.origin, "charter_id": charter_id}
 
-    def _start_model(self, charter_id: str) -> None:
+    def _start_model(self, charter_id: str) -> str:
         with self._database.reading() as session:
             row = self._row(rows.find_charter(session, charter_id), charter_id)
         self._registry.read(row.study, _charter(row.text).initial_model_sha256)
+        return row.study
 
     def _start(self, study: str, recipe: Recipe) -> str:
         layout = layout_of(recipe)
@@ -288,27 +322,6 @@ class CharterService:
         if row is None:
             raise NotReady(f"there is no charter or study {asked}.", "List them: GET /studies.")
         return row
-
-
-def beyond_this_hub(body: Mapping[str, Any]) -> list[Finding]:
-    """Refusals of what the charter's rules allow and this release of the hub does not do."""
-    asked = body.get("aggregator") or {}
-    found = []
-    if asked.get("name") not in AGGREGATORS:
-        sentence = "This release of the hub makes models in one way."
-        found.append(
-            Finding(
-                "charter.terms",
-                sentence,
-                str(asked.get("name")),
-                ", ".join(AGGREGATORS),
-                allowed=False,
-            )
-        )
-    if asked.get("masked") or body.get("dp") is not None:
-        sentence = "This release has neither masks nor noise (dp)."
-        found.append(Finding("charter.terms", sentence, "masked or dp", "neither", allowed=False))
-    return found
 
 
 def _charter(text: bytes) -> CharterBody:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from compliance.errors import ConsiliumError, NotReady, Refused
-from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, sign
+from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text, sign
 from compliance.ledger.cosign import check_cosignature
-from compliance.ledger.policy import AHEAD_SECONDS, Policy, policy_of_charter
-from compliance.records.charter import CharterBody
+from compliance.ledger.policy import AHEAD_SECONDS, Policy
 from compliance.records.types import time_text
-from compliance.rules.fold import replay
+from compliance.rules.logs import State, family_of
 from compliance.rules.state import StudyState
 from compliance.signing.keys import SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line
@@ -20,20 +20,21 @@ from hub.storage.database import Transaction
 
 URGENT = frozenset(
     {"charter", "round.opened", "round.closed", "model.released", "study.stopped", "study.closed",
-     "charter.amended", "site.withdrawn", "dataset.withdrawn", "export.created"}
+     "charter.amended", "site.withdrawn", "dataset.withdrawn", "export.created", "key.rotated",
+     "agreement", "agreement.amended", "member.admitted", "member.suspended", "member.left",
+     "study.opened"}
 )  # fmt: skip
 MANY = 32
 RECENT = 64
 
 
-def issue(session: Transaction, state: StudyState, key: SigningKey, now: datetime) -> None:
+def issue(session: Transaction, log: str, state: State, key: SigningKey, now: datetime) -> None:
     """Sign a checkpoint of the newest entry, once for each size."""
-    study = key.name.rsplit("/", 1)[-1]
-    if rows.find_checkpoint(session, study, state.size) is not None:
+    if rows.find_checkpoint(session, log, state.size) is not None:
         return
-    checkpoint = Checkpoint(state.charter.origin, state.size, state.tree.root())
+    checkpoint = Checkpoint(state.origin, state.size, state.tree.root())
     row = rows.CheckpointRow(
-        study=study,
+        study=log,
         size=state.size,
         note=sign(checkpoint, key),
         issued_at=time_text(now),
@@ -60,54 +61,71 @@ def assembled(session: Transaction, row: rows.CheckpointRow) -> bytes:
 
 
 def take_cosignature(
-    session: Transaction, charter: CharterBody, site: str, line: str, now: datetime
+    session: Transaction, log: str, state: State, said: tuple[str, str], now: datetime
 ) -> None:
     """Keep a witness's cosignature of one of the newest checkpoints, and note a quorum.
 
+    Args:
+        session: the transaction.
+        log: whose checkpoint.
+        state: the log's folded state.
+        said: the hospital and its signature line.
+        now: the hub's clock.
+
     Raises:
-        Refused: no witness of this study, none of our checkpoints, or a time ahead of the clock.
+        Refused: no witness of this log, none of our checkpoints, or a time ahead of the clock.
         Malformed, NotProven: not a cosignature by this witness's key.
     """
-    study = charter.origin.rsplit("/", 1)[-1]
-    key = {row.name: VerifierKey.parse(row.witness) for row in charter.sites}.get(site)
-    if key is None or site not in charter.quorum.witnesses:
-        raise Refused("checkpoint.key", site, "a witness of the charter")
-    row, time = _find(rows.recent_checkpoints(session, study, RECENT), line, key)
+    site, line = said
+    if site not in witnesses(state):
+        raise Refused("checkpoint.key", site, "a witness of this log")
+    key_at = partial(state.keys.at, f"{site}/witness")
+    row, time = _find(rows.recent_checkpoints(session, log, RECENT), line, key_at)
     if time > now.timestamp() + AHEAD_SECONDS:
         raise Refused(
             "cosignature.time", sentence="The cosignature is more than 10 minutes ahead of us."
         )
     found = rows.CosignatureRow(
-        study=study, size=row.size, key_name=key.name, line=line.strip(), time=time
+        study=log, size=row.size, key_name=f"{site}/witness", line=line.strip(), time=time
     )
     rows.add_cosignature(session, found)
-    policy = Policy.parse(policy_of_charter(charter))
+    policy = Policy.parse(family_of(log).policy(state))
     by_key = {made.name: witness for witness, made in policy.witnesses.items()}
-    names = {by_key[item.key_name] for item in rows.cosignatures(session, study, row.size)}
+    names = {by_key.get(item.key_name, "") for item in rows.cosignatures(session, log, row.size)}
     if policy.satisfied(names):
-        rows.mark_quorum(session, study, row.size)
+        rows.mark_quorum(session, log, row.size)
+
+
+def witnesses(state: State) -> list[str]:
+    """The hospitals whose cosignatures count for this log."""
+    if isinstance(state, StudyState):
+        return list(state.charter.quorum.witnesses)
+    return list(state.agreement.quorum.witnesses)
+
+
+KeyAt = Callable[[int], VerifierKey | None]
 
 
 def _find(
-    checkpoints: Sequence[rows.CheckpointRow], line: str, key: VerifierKey
+    checkpoints: Sequence[rows.CheckpointRow], line: str, key_at: KeyAt
 ) -> tuple[rows.CheckpointRow, int]:
     parsed = parse_line(line)
     stamp = b"cosignature/v1\ntime %d\n" % int.from_bytes(parsed.signature[:8], "big")
     for row in checkpoints:
-        text = parse(row.note).text
-        if key.verifies(stamp + text, parsed.signature[8:]):
+        text, key = parse(row.note).text, key_at(row.size)
+        if key is not None and key.verifies(stamp + text, parsed.signature[8:]):
             return row, check_cosignature(text, parsed, key)
     raise Refused("checkpoint.old", sentence="This is no cosignature of a checkpoint here.")
 
 
-def check_history(study: str, notes: Sequence[bytes], newest: bytes | None) -> StudyState:
+def check_history(log: str, notes: Sequence[bytes], newest: bytes | None) -> State:
     """Fold a whole log again and compare it with the last checkpoint that the hub signed.
 
     Whoever can write to the database can change an entry; he cannot make it agree with what was
     signed and cosigned before.
 
     Args:
-        study: whose log.
+        log: which log.
         notes: every entry, as stored.
         newest: the newest checkpoint; each log has one from its first entry on.
 
@@ -118,9 +136,10 @@ def check_history(study: str, notes: Sequence[bytes], newest: bytes | None) -> S
         NotReady: the entries are not those that were signed.
     """
     try:
-        state = replay(notes)
-        signed = open_checkpoint(newest or b"", VerifierKey.parse(state.charter.log_key))
-        if state.charter.origin.rsplit("/", 1)[-1] == study and (
+        state = family_of(log).replay(notes)
+        key = state.keys.at(state.origin, parse_text(parse(newest or b"").text).size)
+        signed = open_checkpoint(newest or b"", key or VerifierKey.parse(state.log_key))
+        if state.origin.rsplit("/", 1)[-1] == log and (
             signed.size <= state.size and state.tree.root(signed.size) == signed.root
         ):
             return state
@@ -130,6 +149,10 @@ def check_history(study: str, notes: Sequence[bytes], newest: bytes | None) -> S
     except ConsiliumError as error:
         finding = str(error).rstrip(".")
     raise NotReady(
-        f"the log of study {study} was changed in the database: {finding}. Nothing is served.",
+        f"the log of {_words(log)} was changed in the database: {finding}. Nothing is served.",
         "Restore the database from a backup, or the log from a hospital's mirror.",
     )
+
+
+def _words(log: str) -> str:
+    return "the consortium" if log == "consortium" else f"study {log}"

@@ -14,6 +14,7 @@ from compliance.canonical import digest_of
 from compliance.errors import NotReady
 from compliance.records.recipe import Recipe
 from compliance.records.types import time_text
+from compliance.rules.quorum import default_k
 from compliance.signing.keys import SigningKey
 from hub.services.catalogue import CatalogueService
 from hub.services.members import MemberService
@@ -82,7 +83,7 @@ class Drafter:
             )
         datasets = self._datasets(draft)
         sites = sorted({row["site"] for row in datasets})
-        names = {name: self._members.member(name) for name in sites}
+        keys = {name: self._members.keys_of(name) for name in sites}
         return {
             **self._terms(draft, recipe, sites),
             **_times(draft, frame.now),
@@ -93,11 +94,7 @@ class Drafter:
             "log_key": str(frame.log_key.verifier),
             "hub_key": frame.hub_vkey,
             "researcher": frame.researcher_vkey,
-            "sites": [
-                {"name": name, "institution": row.institution, "node": row.node,
-                 "witness": row.witness}
-                for name, row in names.items()
-            ],
+            "sites": [{"name": name, **held} for name, held in keys.items()],
             "task": {
                 "kind": f"{recipe.task}-classification",
                 "labels": list(recipe.classes),
@@ -138,8 +135,7 @@ class Drafter:
 
     def _terms(self, draft: Mapping[str, Any], recipe: Recipe, sites: list[str]) -> dict[str, Any]:
         count = len(sites)
-        liars = (count - 1) // 3  # so many may side with a lying hub; design/ledger.md §7
-        witnesses = {"k": (count + liars) // 2 + 1, "witnesses": sites}
+        witnesses = {"k": default_k(count), "witnesses": sites}
         local = [f"local.{name}" for name in METRICS] if recipe.baseline else []
         defaults: dict[str, Any] = {
             "signatures_required": count,

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from compliance.canonical import sha256_id
 from compliance.errors import NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
-from compliance.report.bundle import Material, build, top_folder, write_zip
-from compliance.report.verify import verify
+from compliance.report.bundle import Material
+from compliance.report.export import (
+    Made,
+    Tell,
+    check_purpose,
+    complete_receipts,
+    find_receipt,
+    make,
+    not_witnessed,
+    put,
+    silent,
+)
+from compliance.report.reading import read_log
+from compliance.report.request import PATIENCE_SECONDS, Request
+from compliance.rules.policies import policy_in_force
 from compliance.signing.note import parse
+from hub.services import checkpoints, report_pdf
+from hub.services.attachments import Attachments, Names, nobody
 from hub.services.clock import Clock, Random, text_of
 from hub.services.keys import KeyStore
-from hub.services.ledger import LedgerService, Receipt
+from hub.services.ledger import LedgerService
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
 from hub.storage import intents as rows
+from hub.storage import ledger as logs
 from hub.storage.database import Database
 
 TICKET_SECONDS = 60
-PATIENCE_SECONDS = 60.0
 
 
 class ExportService:
@@ -41,6 +52,7 @@ class ExportService:
         home: where finished files lie and the Flower bundle is found.
         clock: the time now.
         random: source of tickets.
+        names: printed names for `people.csv`, by study.
     """
 
     def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
@@ -54,71 +66,117 @@ class ExportService:
         home: Path,
         clock: Clock,
         random: Random,
+        names: Names = nobody,
     ) -> None:
         self._database, self._ledger, self._registry = database, ledger, registry
-        self._releases, self._keys, self._home = releases, keys, home
+        self._releases, self._keys = releases, keys
         self._clock, self._random = clock, random
+        self._attachments = Attachments(
+            database=database, ledger=ledger, releases=releases, home=home, names=names
+        )
 
     def bundle(
-        self, study: str, out: Path, *, purpose: str = "audit", wait: float = PATIENCE_SECONDS
+        self,
+        study: str,
+        out: Path,
+        *,
+        purpose: str = "audit",
+        wait: float = PATIENCE_SECONDS,
+        on_behalf: dict[str, Any] | None = None,
+        tell: Tell = silent,
+    ) -> dict[str, Any]:
+        """Build a study's bundle as usual, without waiting for its receipt: see `export`."""
+        asked = Request(study=study, out=out, purpose=purpose, wait=wait)
+        return self.export(asked, on_behalf=on_behalf, tell=tell, patient=False)
+
+    def export(
+        self,
+        asked: Request,
+        *,
+        on_behalf: dict[str, Any] | None = None,
+        tell: Tell = silent,
+        patient: bool = True,
     ) -> dict[str, Any]:
         """Build a study's bundle, verify it, put the export on record, and only then hand it out.
 
         Args:
-            study: whose log.
-            out: folder for the bundle; made if it is not there.
-            purpose: `audit`, `regulator`, `ethics`, `partner` or `internal`.
-            wait: seconds to wait for the witnesses.
+            asked: which study, where to, how.
+            on_behalf: the person who asked, if it was one of the dashboard.
+            tell: hears how far it is.
+            patient: whether to wait for the witnesses of the export itself, for the receipt.
 
         Raises:
             NotReady: the newest entries are not witnessed yet, or the folder cannot be written.
-            Refused: the bundle does not verify; nothing is written, nothing is recorded.
+            NotProven, Refused: the bundle does not verify; nothing is written or recorded.
         """
-        note = self._witnessed(study, wait)
+        check_purpose(asked.purpose)
+        study = asked.study
+        note = self._checkpoint(asked, tell)
         size = parse_text(parse(note).text).size
-        entries = self._ledger.entries(study, 0, size)
-        material = Material(entries, note, self._keys.events, self._attachments(study))
-        files = build(material)
-        data = write_zip(files)
-        report = verify(data, self._ledger.policy(study))
-        if report.exit_code:
-            raise Refused("export.verify", sentence="The bundle does not verify; it was not kept.")
-        root = parse_text(parse(note).text).root
-        said = {
-            "size": size,
-            "root": base64.b64encode(root).decode(),
-            "manifest_sha256": sha256_id(files["manifest-sha512.txt"]),
-            "purpose": purpose,
-            "on_behalf": None,
-        }
-        path = out / f"{top_folder(files)}.zip"
-        index = self._hand_out(path, data, lambda: self._ledger.say(study, "export.created", said))
+        log = read_log(self._ledger.entries(study, 0, size), note)
+        files = self._attachments.of(study, log, asked)
+        tell("drawing the report")
+        drawn = report_pdf.render(log, {f"data/{name}": data for name, data in files.items()})
+        files |= {"report.pdf": drawn} if drawn is not None else {}
+        material = Material(log.entries, note, self._keys.events, files)
+        policy = policy_in_force(log.state)
+        made = make(material, policy, log.state.charter_id, log=log, tell=tell)
+        path = asked.out / made.name
+        index = self._hand_out(study, path, made, made.said(asked.purpose), on_behalf)
+        tell(f"{path} written, on record as entry {index}")
+        receipts = self._receipts(asked, index, wait=asked.wait if patient else 0.0)
         return {
             "bundle": str(path),
+            "receipt": next((str(item) for item in receipts if item.stem == path.name), None),
             "size": size,
-            "root": root.hex(),
-            "sha512": hashlib.sha512(data).hexdigest(),
-            "manifest_sha256": said["manifest_sha256"],
+            "root": log.checkpoint.root.hex(),
+            "sha512": hashlib.sha512(made.data).hexdigest(),
+            "manifest_sha256": made.manifest_sha256,
             "index": index,
         }
 
-    def _hand_out(self, path: Path, data: bytes, record: Callable[[], Receipt]) -> int:
-        """Write the file beside its place, record the export, then put it there."""
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_bytes(data)
-            index = record().index
-            part.replace(path)
-        except OSError as error:
+    def receipt(self, study: str, manifest_sha256: str) -> bytes:
+        """The receipt of an export: the log itself says that this bundle was handed out.
+
+        Raises:
+            NotReady: the entry is not witnessed by enough hospitals yet.
+        """
+        note = self._ledger.checkpoint(study)
+        size = parse_text(parse(note).text).size
+        found = find_receipt(self._ledger.entries(study, 0, size), note, manifest_sha256)
+        if found is None:
             raise NotReady(
-                f"{path.parent} cannot be written ({error.strerror}).",
-                "Name another folder with --out, give write access, or free space.",
-            ) from error
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        return index
+                "the export is not witnessed by enough hospitals yet.", "Ask again in a minute."
+            )
+        return found
+
+    def _hand_out(
+        self,
+        study: str,
+        path: Path,
+        made: Made,
+        said: dict[str, Any],
+        on_behalf: dict[str, Any] | None,
+    ) -> int:
+        places: list[int] = []
+
+        def record() -> None:
+            receipt = self._ledger.say(study, "export.created", said, on_behalf=on_behalf)
+            places.append(receipt.index)
+
+        put(path, made.data, record)
+        return places[0]
+
+    def _receipts(self, asked: Request, index: int, *, wait: float) -> list[Path]:
+        """Wait for the witnesses of the export itself; write every receipt that is possible."""
+        deadline = time.monotonic() + wait
+        while True:
+            note = self._ledger.checkpoint(asked.study)
+            size = parse_text(parse(note).text).size
+            if size > index or time.monotonic() >= deadline:
+                entries = self._ledger.entries(asked.study, 0, size)
+                return complete_receipts(asked.out, entries, note)
+            time.sleep(0.5)
 
     def ticket(self, path: Path, name: str) -> str:
         """A link that hands out a file once, within a minute."""
@@ -159,30 +217,37 @@ class ExportService:
         name = self._releases.released(study, model)
         return self._registry.safetensors(study, name), f"{study}-{name[7:23]}.safetensors"
 
-    def _witnessed(self, study: str, wait: float) -> bytes:
+    def _checkpoint(self, asked: Request, tell: Tell) -> bytes:
+        """The checkpoint that is asked for, with its quorum."""
+        if asked.as_of is None:
+            return self._witnessed(asked.study, asked.wait, tell)
+        with self._database.transaction(asked.study) as session:
+            row = logs.find_checkpoint(session, asked.study, asked.as_of)
+            if row is not None and row.quorum:
+                return checkpoints.assembled(session, row)
+        raise NotReady(
+            f"no checkpoint of {asked.as_of} entries was cosigned by a quorum.",
+            "Name a size that stands on a receipt or an earlier bundle, or leave out --as-of.",
+        )
+
+    def _witnessed(self, study: str, wait: float, tell: Tell) -> bytes:
         deadline = time.monotonic() + wait
         size = self._ledger.state(study).size
         self._ledger.issue_checkpoint(study)
         while True:
-            try:
-                note = self._ledger.checkpoint(study)
-                if parse_text(parse(note).text).size >= size:
-                    return note
-            except NotReady:
-                note = b""
+            note = self._with_quorum(study)
+            if note is not None and parse_text(parse(note).text).size >= size:
+                return note
             if time.monotonic() >= deadline:
-                if note:
+                if note is not None:
                     return note
-                raise NotReady(
-                    "the log is not witnessed by enough hospitals yet.",
-                    "Check that their nodes run: `consilium hub status`.",
-                )
+                latest = self._ledger.checkpoint(study, latest=True)
+                raise not_witnessed(policy_in_force(self._ledger.state(study)), latest)
+            tell("waiting for the witnesses")
             time.sleep(0.5)
 
-    def _attachments(self, study: str) -> dict[str, bytes]:
-        state = self._ledger.state(study)
-        files: dict[str, bytes] = {}
-        fab = self._home / "bundle" / f"{state.charter.bundle_sha256.removeprefix('sha256:')}.fab"
-        if fab.is_file():
-            files["workflow/study-app.fab"] = fab.read_bytes()
-        return files | self._releases.attachments(study)
+    def _with_quorum(self, study: str) -> bytes | None:
+        try:
+            return self._ledger.checkpoint(study)
+        except NotReady:
+            return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compliance.canonical import sha256_id
 from compliance.errors import NotReady
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
@@ -34,18 +35,42 @@ class KeyStore:
         """16 hex digits for a new study; random, because the charter names its own log."""
         return self._random(STUDY_BYTES).hex()
 
-    def log(self, study: str) -> SigningKey:
-        """The key of a study's log."""
-        return self._get(f"{study}.key", f"{self.hub_name}/study/{study}")
+    def log(self, log: str) -> SigningKey:
+        """The first key of a log: of a study, or of the consortium's own."""
+        return self._get(f"{log}.key", self._origin(log))
+
+    def log_in_force(self, log: str, vkey: str) -> SigningKey:
+        """The key of a log whose public half is named; after a rotation that is a later one.
+
+        Raises:
+            NotReady: its file is not here.
+        """
+        first = self.log(log)
+        if str(first.verifier) == vkey:
+            return first
+        found = self._get(_later(log, vkey), self._origin(log), make=False)
+        if str(found.verifier) != vkey:
+            raise NotReady(f"the key file of {found.name} holds another key.", "Restore it.")
+        return found
+
+    def new_log_key(self, log: str) -> SigningKey:
+        """One more key for a log; it counts after a `key.rotated` that names it."""
+        key = SigningKey.generate(self._origin(log), NOTE, self._random)
+        write_key(self._folder / _later(log, str(key.verifier)), key)
+        return key
+
+    def _origin(self, log: str) -> str:
+        part = log if log == "consortium" else f"study/{log}"
+        return f"{self.hub_name}/{part}"
 
     def researcher(self, account: int) -> SigningKey:
         """The key that the hub keeps for a researcher without an own one: hub-attested."""
         return self._get(f"researcher-{account}.key", f"{self.hub_name}/r-{account}")
 
-    def _get(self, file: str, name: str) -> SigningKey:
+    def _get(self, file: str, name: str, *, make: bool = True) -> SigningKey:
         if file not in self._known:
             path = self._folder / file
-            if not path.exists():
+            if make and not path.exists():
                 try:
                     write_key(path, SigningKey.generate(name, NOTE, self._random))
                 except NotReady:
@@ -53,3 +78,7 @@ class KeyStore:
                         raise
             self._known[file] = read_key(path)
         return self._known[file]
+
+
+def _later(log: str, vkey: str) -> str:
+    return f"{log}-{sha256_id(vkey.encode())[7:23]}.key"

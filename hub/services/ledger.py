@@ -1,38 +1,38 @@
-"""The logs: judge a note by the log's own rules, seal the answer, issue checkpoints.
+"""Writing the logs: judge a note by the log's own rules, seal the answer, issue checkpoints.
 
-State and record are written in one transaction. The folded state is kept in memory per study and
-caught up from the entries before each judgement, so that several processes may append.
+State and record are written in one transaction.
 """
 
 from __future__ import annotations
 
-import base64
-import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from compliance.errors import Malformed, NotReady, Refused
-from compliance.ledger.checkpoint import open_checkpoint
+from compliance.errors import NotReady, Refused
+from compliance.ledger.checkpoint import parse_text
 from compliance.ledger.merkle import leaf_hash
-from compliance.ledger.policy import policy_of_charter
 from compliance.ledger.proof import write_proof
-from compliance.ledger.tiles import entry_bundle
 from compliance.records.envelope import Event, parse_event, write_event
-from compliance.rules.fold import advance, judge
-from compliance.rules.state import StudyState
+from compliance.rules.arrival import open_note
+from compliance.rules.consortium.charters import leaf_id
+from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.logs import STUDY, State, family_of
 from compliance.rules.verdict import Denied
-from compliance.signing.keys import SigningKey, VerifierKey
+from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 from hub.services import checkpoints
 from hub.services.clock import Clock, text_of
+from hub.services.logbook import CONSORTIUM, LogBook, must_exist
 from hub.storage import ledger as rows
 from hub.storage.database import Database, Transaction
 
 Also = Callable[[Transaction], None]
-Answer = TypeVar("Answer")
 
-MOST_ENTRIES = 256
+UNRECORDED = ("event.type", "denied.rate")
+"""Refusals that leave no entry besides all about form: a stranger could fill the log with them."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Receipt:
     leaf_hash: bytes
 
 
-class LedgerService:
-    """Every log of this hub.
+class LedgerService(LogBook):
+    """Every log of this hub, a study's or the consortium's own.
 
     Args:
         database: where entries lie.
         events: the hub's events key.
-        log_key: returns the key of a study's log.
+        log_key: returns the key of a log whose public half is named.
         clock: the time now.
         nonce: 32 hex digits, new each time.
         pause: least seconds between two checkpoints of a growing log.
@@ -60,44 +60,57 @@ class LedgerService:
         *,
         database: Database,
         events: SigningKey,
-        log_key: Callable[[str], SigningKey],
+        log_key: Callable[[str, str], SigningKey],
         clock: Clock,
         nonce: Callable[[], str],
         pause: float = 5.0,
     ) -> None:
-        self._database, self._events, self._log_key = database, events, log_key
-        self._clock, self._nonce, self._pause = clock, nonce, pause
-        self._states: dict[str, StudyState] = {}
-        self._mutex = threading.RLock()
+        super().__init__(database=database, clock=clock)
+        self._events, self._log_key = events, log_key
+        self._nonce, self._pause = nonce, pause
+        self._suppressed: Counter[str] = Counter()
 
-    def begin(self, session: Transaction, study: str, entry0: bytes) -> Receipt:
-        """Open a study's log with its signed charter, inside the caller's transaction.
+    @contextmanager
+    def writing(self, *logs: str, before: tuple[str, ...] = ()) -> Iterator[Transaction]:
+        """Open one transaction over these logs; if it fails, the memory forgets what it read.
+
+        Args:
+            logs: short names; the consortium's own comes last.
+            before: further locks, taken first.
+        """
+        with self._mutex:
+            try:
+                with self._database.transaction(*before, *logs) as session:
+                    yield session
+            except BaseException:
+                for log in logs:
+                    self._states.pop(log, None)
+                raise
+
+    def begin(self, session: Transaction, log: str, entry0: bytes) -> Receipt:
+        """Open a log with its signed charter or agreement, inside the caller's transaction.
 
         Raises:
-            Refused: a charter rule says no.
+            Refused: a rule says no.
         """
-        verdict = judge(None, entry0, now=text_of(self._clock))
+        family = family_of(log)
+        verdict = family.judge(None, entry0, now=text_of(self._clock))
         if isinstance(verdict, Denied):
-            raise _refused(verdict)
-        state = advance(None, entry0, 0)
-        charter = state.charter
+            raise refused(verdict)
+        state = family.advance(None, entry0, 0)
         row = rows.LogRow(
-            study=study,
-            origin=charter.origin,
-            log_id=state.charter_id,
-            vkey=charter.log_key,
-            size=0,
+            study=log, origin=state.origin, log_id=state.charter_id, vkey=state.log_key, size=0
         )
         rows.add_log(session, row)
-        self._insert(session, study, entry0, 0, state)
-        self._issue(session, study, state)
+        self._insert(session, log, entry0, state)
+        self._issue(session, log, state)
         return Receipt(0, leaf_hash(entry0))
 
-    def append(self, study: str, note: bytes, *, also: Also | None = None) -> Receipt:
+    def append(self, log: str, note: bytes, *, also: Also | None = None) -> Receipt:
         """Judge a note and seal it; the same note again returns the same receipt.
 
         Args:
-            study: whose log.
+            log: which log.
             note: as signed.
             also: writes the state that changes with this entry, in the same transaction.
 
@@ -106,31 +119,56 @@ class LedgerService:
             Malformed: not a note.
             NotReady: there is no such log.
         """
-        leaf = leaf_hash(note)
-        with self._mutex:
-            try:
-                with self._database.transaction(study) as session:
-                    known = rows.find_leaf(session, study, leaf)
-                    if known is not None:
-                        return Receipt(known, leaf)
-                    state = self._caught_up(session, study)
-                    verdict = judge(state, note, now=text_of(self._clock))
-                    if isinstance(verdict, Denied):
-                        raise _refused(verdict)
-                    index = state.size
-                    advance(state, note, index)
-                    kind = self._insert(session, study, note, index, state)
-                    if also is not None:
-                        also(session)
-                    self._issue_if_due(session, study, state, kind)
-            except Exception:
-                self._states.pop(study, None)
-                raise
-        return Receipt(index, leaf)
+        logs = (log, CONSORTIUM) if _ends_a_study(log, note) else (log,)
+        with self.writing(*logs) as session:
+            known = rows.find_leaf(session, log, leaf_hash(note))
+            if known is not None:
+                return Receipt(known, leaf_hash(note))
+            receipt = self.append_in(session, log, note)
+            if len(logs) > 1:
+                self._close_listing(session, log)
+            if also is not None:
+                also(session)
+        return receipt
+
+    def append_in(self, session: Transaction, log: str, note: bytes) -> Receipt:
+        """The same inside a transaction of `writing`.
+
+        Raises:
+            Refused: a rule says no.
+        """
+        known = rows.find_leaf(session, log, leaf_hash(note))
+        if known is not None:
+            return Receipt(known, leaf_hash(note))
+        family, state = family_of(log), self._caught_up(session, log)
+        verdict = family.judge(state, note, now=text_of(self._clock))
+        if isinstance(verdict, Denied):
+            raise refused(verdict)
+        index = state.size
+        family.advance(state, note, index)
+        kind = self._insert(session, log, note, state)
+        self._issue_if_due(session, log, state, kind)
+        return Receipt(index, leaf_hash(note))
+
+    def state_in(self, session: Transaction, log: str) -> State | None:
+        """The state of a log inside a transaction of `writing`; None if it has not begun."""
+        return None if rows.find_log(session, log) is None else self._caught_up(session, log)
+
+    def submit(self, log: str, note: bytes) -> Receipt:
+        """Append what somebody sent; a refusal by the rules of the log is put on record.
+
+        Raises:
+            Refused: a rule says no; the log holds a `decision.denied`.
+        """
+        try:
+            return self.append(log, note)
+        except Refused as refusal:
+            self._record(log, note, refusal.rule)
+            raise
 
     def say(
         self,
-        study: str,
+        log: str,
         kind: str,
         body: dict[str, Any],
         *,
@@ -140,142 +178,112 @@ class LedgerService:
         """Say something in the hub's name; `on_behalf` names the person where the form asks."""
         if on_behalf is not None or "on_behalf" in body:
             body = body | {"on_behalf": on_behalf or body.get("on_behalf")}
-        text = write_event(
-            kind,
-            body,
-            time=text_of(self._clock),
-            actor=self._events.name,
-            log=self.state(study).charter_id,
-            nonce=self._nonce(),
-        )
-        return self.append(study, seal(text, self._events), also=also)
+        return self.append(log, self._said(self.state_of(log), log, kind, body), also=also)
 
-    def state(self, study: str) -> StudyState:
-        """The folded state of a study, up to its newest entry.
+    def say_in(self, session: Transaction, log: str, kind: str, body: dict[str, Any]) -> Receipt:
+        """Say something in the hub's name, inside a transaction of `writing`."""
+        state = self._caught_up(session, log)
+        return self.append_in(session, log, self._said(state, log, kind, body))
 
-        Raises:
-            NotReady: there is no such log.
-        """
-        with self._mutex, self._database.reading() as session:
-            return self._caught_up(session, study)
+    def draft(self, log: str, kind: str, body: dict[str, Any], actor: str) -> bytes:
+        """The text of a statement that somebody else will sign, with time and nonce of now."""
+        return self._text(self.state_of(log), log, kind, body, actor)
 
-    def ask(self, study: str, question: Callable[[StudyState], Answer]) -> Answer:
-        """Answer a question about the folded state while nobody appends to it.
-
-        Raises:
-            NotReady: there is no such log.
-        """
-        with self._mutex:
-            return question(self.state(study))
-
-    def check(self) -> None:
-        """Fold every log again before anything is served; afterwards the states are known.
-
-        Raises:
-            NotReady: the entries of a log are not those that were signed.
-        """
-        for study in self.studies():
-            with self._mutex, self._database.reading() as session:
-                notes = rows.read_entries(session, study, 0)
-                newest = rows.newest_checkpoint(session, study, quorum=False)
-                signed = newest.note if newest else None
-                self._states[study] = checkpoints.check_history(study, notes, signed)
-
-    def studies(self) -> list[str]:
-        """Every study that has a log."""
-        with self._database.reading() as session:
-            return [row.study for row in rows.all_logs(session)]
-
-    def size(self, study: str) -> int:
-        """Number of entries."""
-        with self._database.reading() as session:
-            return rows.log_size(session, study)
-
-    def entries(self, study: str, start: int, stop: int | None = None) -> list[bytes]:
-        """Entries start … stop - 1, as received."""
-        with self._database.reading() as session:
-            _must_exist(session, study)
-            return rows.read_entries(session, study, start, stop)
-
-    def events(self, study: str, kind: str) -> list[Event]:
-        """Every statement of one kind, in order."""
-        with self._database.reading() as session:
-            notes = rows.entries_of_type(session, study, kind)
-        return [parse_event(parse(note).text) for note in notes]
-
-    def places(self, study: str, kind: str) -> list[int]:
-        """Where the statements of one kind stand."""
-        with self._database.reading() as session:
-            return rows.places_of_type(session, study, kind)
-
-    def bundle(self, study: str, start: int, stop: int) -> bytes:
-        """Entries as an entry bundle (C2SP tlog-tiles), at most 256."""
-        if not 0 <= start <= stop or stop - start > MOST_ENTRIES:
-            raise Malformed("range", f"from … to must rise by at most {MOST_ENTRIES}")
-        return entry_bundle(self.entries(study, start, stop))
-
-    def proof(self, study: str, index: int) -> bytes:
+    def proof(self, log: str, index: int) -> bytes:
         """A tlog-proof of one entry under the newest checkpoint with quorum."""
-        note = self.checkpoint(study)
-        size = open_checkpoint(note, self._verifier(study)).size
-        return write_proof(index, self.state(study).tree.inclusion(index, size), note)
+        note = self.checkpoint(log)
+        size = parse_text(parse(note).text).size
+        return write_proof(index, self.state_of(log).tree.inclusion(index, size), note)
 
-    def consistency(self, study: str, old: int, new: int) -> list[bytes]:
-        """Hashes that prove that the log of `old` entries is the beginning of `new`."""
-        return self.state(study).tree.consistency(old, new)
-
-    def policy(self, study: str) -> str:
-        """The policy that follows from the charter."""
-        return policy_of_charter(self.state(study).charter)
-
-    def checkpoint(self, study: str, *, latest: bool = False) -> bytes:
+    def checkpoint(self, log: str, *, latest: bool = False) -> bytes:
         """The newest checkpoint with quorum, or the newest that the log signed.
 
         Raises:
             NotReady: no log, or not witnessed yet.
         """
-        with self._mutex, self._database.transaction(study) as session:
-            state = self._caught_up(session, study)
+        with self.writing(log) as session:
+            must_exist(session, log)
+            state = self._caught_up(session, log)
             if latest:
-                self._issue_if_due(session, study, state)
-            row = rows.newest_checkpoint(session, study, quorum=not latest)
+                self._issue_if_due(session, log, state)
+            row = rows.newest_checkpoint(session, log, quorum=not latest)
             if row is None:
                 raise NotReady("no checkpoint has its quorum yet.", "Wait for the witnesses.")
             return checkpoints.assembled(session, row)
 
-    def issue_checkpoint(self, study: str) -> None:
+    def issue_checkpoint(self, log: str) -> None:
         """Sign a checkpoint of the newest entry now."""
-        with self._mutex, self._database.transaction(study) as session:
-            self._issue(session, study, self._caught_up(session, study))
+        with self.writing(log) as session:
+            self._issue(session, log, self._caught_up(session, log))
 
-    def cosign(self, study: str, site: str, line: str) -> None:
+    def cosign(self, log: str, site: str, line: str) -> None:
         """Keep a witness's cosignature of one of our checkpoints.
 
         Raises:
-            Refused: not a witness of this study, or not one of our checkpoints.
+            Refused: not a witness of this log, or not one of our checkpoints.
         """
-        with self._mutex, self._database.transaction(study) as session:
-            charter = self._caught_up(session, study).charter
-            checkpoints.take_cosignature(session, charter, site, line, self._clock())
+        with self.writing(log) as session:
+            state = self._caught_up(session, log)
+            checkpoints.take_cosignature(session, log, state, (site, line), self._clock())
 
-    def _caught_up(self, session: Transaction, study: str) -> StudyState:
-        state = self._states.get(study)
-        start = 0 if state is None else state.size
-        if state is None:
-            _must_exist(session, study)
-        for note in rows.read_entries(session, study, start):
-            state = advance(state, note, 0 if state is None else state.size)
-        if state is None:
-            raise NotReady(f"the log of study {study} is empty.", "Restore it from a mirror.")
-        self._states[study] = state
-        return state
+    def _said(self, state: State, log: str, kind: str, body: dict[str, Any]) -> bytes:
+        return seal(self._text(state, log, kind, body, self._events.name), self._events)
 
-    def _insert(
-        self, session: Transaction, study: str, note: bytes, index: int, state: StudyState
-    ) -> str:
-        event = parse_event(parse(note).text)
+    def _text(self, state: State, log: str, kind: str, body: dict[str, Any], actor: str) -> bytes:
+        return write_event(
+            kind,
+            body,
+            time=text_of(self._clock),
+            actor=actor,
+            log=state.charter_id,
+            nonce=self._nonce(),
+            kinds=family_of(log).kinds,
+        )
+
+    def _close_listing(self, session: Transaction, study: str) -> None:
+        """What the consortium lists as open is open: the list is closed with the study."""
+        if rows.find_log(session, CONSORTIUM) is None:
+            return
+        charter_id = self._caught_up(session, study).charter_id
+        state = self._caught_up(session, CONSORTIUM)
+        listed = state.studies.get(charter_id) if isinstance(state, ConsortiumState) else None
+        if listed is not None and listed.closed is None:
+            body = {"charter": charter_id, "origin": listed.origin, "entry0": listed.entry0}
+            self.say_in(session, CONSORTIUM, "study.closed", body | {"on_behalf": None})
+
+    def list_study(self, session: Transaction, study: str, entry0: bytes) -> None:
+        """Put a study that begins into the consortium's list, in the same transaction."""
+        state = self._caught_up(session, study)
+        body = {
+            "charter": state.charter_id,
+            "origin": state.origin,
+            "entry0": leaf_id(entry0),
+            "on_behalf": None,
+        }
+        self.say_in(session, CONSORTIUM, "study.opened", body)
+
+    def _record(self, log: str, note: bytes, rule: str) -> None:
+        """Put a refusal on record; what is too much for an hour is counted in the next one."""
+        opened = open_note(note, family_of(log).kinds)
+        if isinstance(opened, Denied) or rule in UNRECORDED or rule.startswith("note."):
+            return
+        body = {
+            "action": opened.event.type,
+            "who": opened.event.actor,
+            "rule": rule,
+            "round": _round_of(opened.event),
+            "suppressed": self._suppressed[log],
+        }
+        self._suppressed[log] += 1
+        with suppress(Refused):  # more than twenty in an hour
+            self.say(log, "decision.denied", body)
+            self._suppressed[log] = 0
+
+    def _insert(self, session: Transaction, log: str, note: bytes, state: State) -> str:
+        event = parse_event(parse(note).text, kinds=family_of(log).kinds)
+        index = state.size - 1
         row = rows.EntryRow(
-            study=study,
+            study=log,
             idx=index,
             leaf=note,
             leaf_hash=leaf_hash(note),
@@ -286,30 +294,29 @@ class LedgerService:
         rows.add_entry(session, row, state.tree.completed(index))
         return event.type
 
-    def _issue_if_due(
-        self, session: Transaction, study: str, state: StudyState, kind: str = ""
-    ) -> None:
-        newest = rows.newest_checkpoint(session, study, quorum=False)
+    def _issue_if_due(self, session: Transaction, log: str, state: State, kind: str = "") -> None:
+        newest = rows.newest_checkpoint(session, log, quorum=False)
         urgent = kind in checkpoints.URGENT
         if urgent or checkpoints.due(newest, state.size, self._clock(), self._pause):
-            self._issue(session, study, state)
+            self._issue(session, log, state)
 
-    def _issue(self, session: Transaction, study: str, state: StudyState) -> None:
-        checkpoints.issue(session, state, self._log_key(study), self._clock())
-
-    def _verifier(self, study: str) -> VerifierKey:
-        return VerifierKey.parse(self.state(study).charter.log_key)
+    def _issue(self, session: Transaction, log: str, state: State) -> None:
+        key = self._log_key(log, str(state.keys.current[state.origin]))
+        checkpoints.issue(session, log, state, key, self._clock())
 
 
-def _refused(verdict: Denied) -> Refused:
+def _ends_a_study(log: str, note: bytes) -> bool:
+    if family_of(log) is not STUDY:
+        return False
+    opened = open_note(note, STUDY.kinds)
+    return not isinstance(opened, Denied) and opened.event.type == "study.closed"
+
+
+def _round_of(event: Event) -> int | None:
+    found = getattr(event.body, "round", None)
+    return found if isinstance(found, int) else None
+
+
+def refused(verdict: Denied) -> Refused:
+    """A verdict as the error that carries it outside."""
     return Refused(verdict.rule, verdict.found, verdict.agreed, verdict.sentence)
-
-
-def _must_exist(session: Transaction, study: str) -> None:
-    if rows.find_log(session, study) is None:
-        raise NotReady(f"there is no log of a study {study}.", "Launch the study first.")
-
-
-def hashes_text(hashes: list[bytes]) -> list[str]:
-    """Hashes as base64 text."""
-    return [base64.b64encode(item).decode() for item in hashes]

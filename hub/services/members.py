@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +11,19 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from compliance.errors import Malformed, NotReady, Refused
+from compliance.errors import NotReady, Refused
 from compliance.records.types import Site, seconds_of
-from compliance.signing.keys import COSIGNATURE, NOTE, VerifierKey
-from compliance.signing.note import parse_line
+from compliance.signing.keys import VerifierKey
 from compliance.signing.request import MAX_AGE_SECONDS, SiteRequest
 from hub.services.clock import Clock, Random, text_of
+from hub.services.logbook import LogBook
+from hub.services.proofs import country_of, flower_of, hash_of, nobody_elses, proven_keys
+from hub.services.standing import ACTIVE, SHUT, WAITING, Known, standings_of
 from hub.storage import members as rows
 from hub.storage.database import Database
 
 CODE_PREFIX = "consilium1-"
 INVITATION_HOURS = 72
-PROOF_DOMAIN = "consilium/join/v1"
 SILENT_SECONDS = 60
 _SITE: TypeAdapter[str] = TypeAdapter(Site)
 
@@ -36,7 +36,6 @@ class Hub:
     address: str
     ca_sha256: str
     events_vkey: str
-    consortium: str
     fleet_host: str
     fleet_port: int
 
@@ -50,6 +49,7 @@ class MemberService:
         random: source of tokens.
         hub: what a joining site is told.
         trust: returns the bundle's hash and its signers at this moment.
+        logbook: the consortium's own log says who belongs, and with which keys.
     """
 
     def __init__(
@@ -60,9 +60,10 @@ class MemberService:
         random: Random,
         hub: Hub,
         trust: Callable[[], tuple[str, dict[str, str]]],
+        logbook: LogBook,
     ) -> None:
         self._database, self._clock, self._random = database, clock, random
-        self._hub, self._trust = hub, trust
+        self._hub, self._trust, self._logbook = hub, trust, logbook
 
     def invite(self, site: str, title: str) -> tuple[str, str]:
         """Make an invitation; returns the code, which is shown once, and when it expires.
@@ -77,7 +78,7 @@ class MemberService:
             if rows.find_member(session, site) is not None:
                 raise NotReady(f"{site} is a member already.", "Invite another name.")
             row = rows.InvitationRow(
-                token_hash=_hash(token), site=site, title=title or site, expires=expires
+                token_hash=hash_of(token), site=site, title=title or site, expires=expires
             )
             rows.add_invitation(session, row)
         plain = {
@@ -90,7 +91,9 @@ class MemberService:
         return CODE_PREFIX + code.rstrip("="), expires
 
     def join(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Admit a hospital that holds an invitation and proves its keys.
+        """Let a hospital in that holds an invitation and proves its keys.
+
+        Once the consortium is founded it waits then: only the members admit it, by their log.
 
         Raises:
             Refused: the code is wrong, used or expired, a proof does not hold, or a key is another
@@ -100,17 +103,18 @@ class MemberService:
         token = str(body.get("token", ""))
         now = text_of(self._clock)
         bundle_sha256, signers = self._trust()
+        agreement_id = self._logbook.agreement_id()
         with self._database.transaction("members") as session:
-            invitation = rows.find_invitation(session, _hash(token))
+            invitation = rows.find_invitation(session, hash_of(token))
             if invitation is None:
                 raise Refused("join.code", sentence="This invitation code is not known here.")
             if invitation.used_at:
                 raise Refused("join.used", sentence="This invitation code was used already.")
             if invitation.expires <= now:
                 raise Refused("join.expired", sentence="This invitation code has expired.")
-            keys = _proven_keys(invitation.site, token, body)
-            flower = _flower(body)
-            _nobody_elses(rows.all_members(session), keys, flower)
+            keys = proven_keys(invitation.site, token, body)
+            flower = flower_of(body)
+            nobody_elses(rows.all_members(session), keys, flower)
             row = rows.MemberRow(
                 site=invitation.site,
                 title=invitation.title,
@@ -119,6 +123,7 @@ class MemberService:
                 joined=now,
                 suspended=False,
                 health="{}",
+                country=country_of(body),
                 **{role: str(key) for role, key in keys.items()},
             )
             rows.add_member(session, row)
@@ -129,14 +134,14 @@ class MemberService:
             "hub_name": self._hub.name,
             "address": self._hub.address,
             "events_vkey": self._hub.events_vkey,
-            "consortium": self._hub.consortium,
+            "consortium": agreement_id,
             "signers": signers,
             "bundle_sha256": bundle_sha256,
             "fleet": {"host": self._hub.fleet_host, "port": self._hub.fleet_port},
         }
 
     def admit(self, request: SiteRequest, method: str, path: str, body: bytes) -> str:
-        """Say which member made a signed request.
+        """Say which hospital made a signed request; the consortium log decides who may.
 
         Raises:
             Refused: unknown, suspended, wrong signature, too old, or answered before.
@@ -149,16 +154,31 @@ class MemberService:
                 sentence="The request's clock differs by more than 5 minutes from the hub's.",
             )
         before = text_of(self._clock, timedelta(seconds=-2 * MAX_AGE_SECONDS))
+        known = self.standings().get(request.site)
         with self._database.transaction(f"requests of {request.site}") as session:
-            member = rows.find_member(session, request.site)
-            if member is None or member.suspended:
+            if known is None or known.standing in SHUT:
                 raise Refused("request.site", sentence="This site is no active member.")
-            if not request.verifies(VerifierKey.parse(member.node), method, path, body):
+            if not request.verifies(VerifierKey.parse(known.keys["node"]), method, path, body):
                 raise Refused("request.signature", sentence="The signature does not verify.")
             fresh = rows.use_nonce(session, request.site, request.nonce, request.time, before)
             if not fresh:
                 raise Refused("request.replay", sentence="This request was answered before.")
         return request.site
+
+    def standings(self) -> dict[str, Known]:
+        """Where every hospital stands, and its keys in force; after founding by the log alone.
+
+        A row of the table is an index: it adds who waits to be admitted, and whom the hub's own
+        administrator has shut out.
+        """
+        with self._database.reading() as session:
+            found = rows.all_members(session)
+        return self._logbook.ask_consortium(lambda state: standings_of(found, state))
+
+    def waits(self, site: str) -> bool:
+        """Whether a hospital has joined the hub and is not admitted by the members yet."""
+        known = self.standings().get(site)
+        return known is not None and known.standing == WAITING
 
     def heartbeat(self, site: str, told: dict[str, Any]) -> str:
         """Keep a site's sign of life; returns the hub's time."""
@@ -170,15 +190,16 @@ class MemberService:
         return now
 
     def members(self) -> list[dict[str, Any]]:
-        """Every hospital: name, colour slot, last sign of life, key names."""
+        """Every hospital: name, colour slot, standing, last sign of life, keys."""
         with self._database.reading() as session:
             found = rows.all_members(session)
             waiting = rows.open_invitations(session, text_of(self._clock))
-        listed = [self._plain(row) for row in found]
+        known = self.standings()
+        listed = [self._plain(row, known[row.site]) for row in found]
         names = {row.site for row in found}
         listed += [
             {"name": row.site, "title": row.title, "slot": None, "health": {"state": "invited"},
-             "last_seen": None, "member_since": None, "keys": {}}
+             "standing": "invited", "last_seen": None, "member_since": None, "keys": {}}
             for row in waiting if row.site not in names
         ]  # fmt: skip
         return listed
@@ -195,23 +216,39 @@ class MemberService:
             raise NotReady(f"{site} is no member.", "See `consilium hub status`.")
         return row
 
+    def joined(self) -> list[rows.MemberRow]:
+        """Every hospital that has joined, by name."""
+        with self._database.reading() as session:
+            return rows.all_members(session)
+
+    def keys_of(self, site: str) -> dict[str, str]:
+        """A hospital's three keys in force.
+
+        Raises:
+            NotReady: it is no member.
+        """
+        known = self.standings().get(site)
+        if known is None:
+            raise NotReady(f"{site} is no member.", "See `consilium hub status`.")
+        return known.keys
+
     def flower_keys(self) -> dict[str, str]:
         """The Flower node key of every active hospital, in OpenSSH form."""
-        with self._database.reading() as session:
-            return {
-                row.site: row.flower_public
-                for row in rows.all_members(session)
-                if not row.suspended
-            }
+        known = self.standings()
+        return {
+            row.site: row.flower_public
+            for row in self.joined()
+            if known[row.site].standing == ACTIVE
+        }
 
     def flower_nodes(self) -> dict[str, str]:
         """Site by Flower node id, for active hospitals."""
-        with self._database.reading() as session:
-            return {
-                row.flower_node: row.site
-                for row in rows.all_members(session)
-                if row.flower_node and not row.suspended
-            }
+        known = self.standings()
+        return {
+            row.flower_node: row.site
+            for row in self.joined()
+            if row.flower_node and known[row.site].standing == ACTIVE
+        }
 
     def record_node(self, site: str, node: str) -> None:
         """Remember the Flower node id of a hospital."""
@@ -221,66 +258,34 @@ class MemberService:
                 row.flower_node = node
 
     def suspend(self, site: str, *, suspended: bool = True) -> None:
-        """Shut a hospital out, or let it in again; takes effect at its next request."""
+        """Refuse to serve a hospital, or serve it again; takes effect at its next request.
+
+        The administrator's emergency brake. It stands in no log: suspending a member is for the
+        other members to decide, by a motion.
+        """
         with self._database.transaction("members") as session:
             row = rows.find_member(session, site)
             if row is None:
                 raise NotReady(f"{site} is no member.", "See `consilium hub status`.")
             row.suspended = suspended
 
-    def _plain(self, row: rows.MemberRow) -> dict[str, Any]:
+    def _plain(self, row: rows.MemberRow, known: Known) -> dict[str, Any]:
         health = json.loads(row.health)
         silent = row.seen is None or (self._clock() - datetime.fromisoformat(row.seen)) > timedelta(
             seconds=SILENT_SECONDS
         )
-        state = "suspended" if row.suspended else "silent" if silent else "up"
+        state = "suspended" if known.standing in SHUT else "silent" if silent else "up"
         return {
             "name": row.site,
             "title": row.title,
             "slot": row.slot,
+            "standing": known.standing,
             "health": {"state": state, **health.get("states", {})},
             "versions": health.get("versions", {}),
             "last_seen": row.seen,
             "member_since": row.joined,
-            "keys": {"institution": row.institution, "node": row.node, "witness": row.witness},
+            "keys": known.keys,
         }
-
-
-def _proven_keys(site: str, token: str, body: dict[str, Any]) -> dict[str, VerifierKey]:
-    keys = {}
-    for role, kind in (("institution", NOTE), ("node", NOTE), ("witness", COSIGNATURE)):
-        key = VerifierKey.parse(str(body.get(role, "")))
-        if key.name != f"{site}/{role}" or key.kind != kind:
-            raise Refused(
-                "join.key", key.name, f"{site}/{role}", "A key has another name or type than asked."
-            )
-        keys[role] = key
-    if len({key.public for key in keys.values()}) != len(keys):
-        raise Refused("join.key", sentence="One public key stands for two roles.")
-    text = f"{PROOF_DOMAIN}\n{_hash(token)}\n".encode()
-    lines = body.get("proof")
-    if not isinstance(lines, list):
-        raise Malformed("proof", "it is not a list of signature lines")
-    proofs = [parse_line(str(line)) for line in lines]
-    for role in ("institution", "node"):
-        key = keys[role]
-        signed = [p for p in proofs if (p.name, p.key_id) == (key.name, key.key_id)]
-        if not any(key.verifies(text, proof.signature) for proof in signed):
-            raise Refused("join.proof", sentence=f"The proof of the {role} key does not hold.")
-    return keys
-
-
-def _nobody_elses(members: list[rows.MemberRow], keys: dict[str, VerifierKey], flower: str) -> None:
-    """Two hospitals with one key could speak for each other."""
-    taken = {
-        VerifierKey.parse(text).public
-        for row in members
-        for text in (row.institution, row.node, row.witness)
-    }
-    if taken & {key.public for key in keys.values()} or _bare(flower) in {
-        _bare(row.flower_public) for row in members
-    }:
-        raise Refused("join.key", sentence="A key belongs to another hospital already.")
 
 
 def site_name(name: str) -> None:
@@ -293,18 +298,3 @@ def site_name(name: str) -> None:
         _SITE.validate_python(name)
     except ValidationError:
         raise NotReady(f"{name!r} is no site name.", "Use a form such as north.example.") from None
-
-
-def _flower(body: dict[str, Any]) -> str:
-    text = str(body.get("flower_public", "")).strip()
-    if not text.startswith("ecdsa-sha2-nistp384 ") or len(text) > 1000:  # noqa: PLR2004 - longest key line
-        raise Malformed("flower key", "it is not an EC P-384 key in OpenSSH form")
-    return text
-
-
-def _bare(key: str) -> tuple[str, ...]:
-    return tuple(key.strip().split(" ")[:2])
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""Releases: a model leaves after the hospitals agreed, with a card that follows from the log."""
+"""Releases: a model leaves after the hospitals agreed, with a card that follows from the log.
+
+Only the narrative of a card comes from its makers; every number is cited from the log.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import Any
 from compliance.errors import NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
 from compliance.records.releases import ModelReleased
-from compliance.report.card import card
+from compliance.report.card import NOTHING, card
+from compliance.report.narrative import Narrative
 from compliance.rules.releases import RELEASED, Standing, check_form, standing
 from compliance.rules.state import ClosedRound, StudyState
 from compliance.signing.note import parse
@@ -29,8 +33,15 @@ class ReleaseService:
     def __init__(self, *, ledger: LedgerService, registry: ModelRegistry) -> None:
         self._ledger, self._registry = ledger, registry
 
-    def release(self, study: str, model: str | None = None) -> dict[str, Any]:
+    def release(
+        self, study: str, model: str | None = None, narrative: Narrative = NOTHING
+    ) -> dict[str, Any]:
         """Put the release of a model on record, with its card; the newest one, if none is named.
+
+        Args:
+            study: whose model.
+            model: its hash.
+            narrative: what its makers say about it; goes into the card, whose hash is on record.
 
         Raises:
             NotReady: no closed round made it, it was released already, or it is not witnessed.
@@ -47,7 +58,7 @@ class ReleaseService:
         check_consent(state, study, name)
         self._check_witnessed(study, made)
         self._registry.read(study, name)
-        data = self._ledger.ask(study, lambda now: card(now, name, FORM))
+        data = self._ledger.ask(study, lambda now: card(now, name, FORM, narrative))
         digest = self._registry.keep_card(study, data)
         body = {"model_sha256": name, "form": FORM, "card_sha256": digest, "on_behalf": None}
         receipt = self._ledger.say(study, "model.released", body)
@@ -94,15 +105,12 @@ class ReleaseService:
         return self._registry.card(study, self._card_name(study, name))
 
     def attachments(self, study: str) -> dict[str, bytes]:
-        """What a bundle holds of a model: card and file of the newest one, if it is released."""
-        name = _newest_released(self._ledger.state(study))
-        if name is None:
-            return {}
-        folder = f"model/{name.removeprefix('sha256:')[:16]}"
-        return {
-            f"{folder}/card.json": self.card(study, name),
-            f"{folder}/model.safetensors": self._registry.safetensors(study, name),
-        }
+        """What a bundle holds of models: the card of each released one, the file of the newest."""
+        names = _released_models(self._ledger.state(study))
+        files = {f"{_folder(name)}/card.json": self.card(study, name) for name in names}
+        for name in names[-1:]:
+            files[f"{_folder(name)}/model.safetensors"] = self._registry.safetensors(study, name)
+        return files
 
     def _card_name(self, study: str, model: str) -> str:
         bodies = [event.body for event in self._ledger.events(study, "model.released")]
@@ -154,9 +162,18 @@ def _closed(state: StudyState, model: str | None) -> ClosedRound:
     return rows[-1]
 
 
+def _released_models(state: StudyState) -> list[str]:
+    """Models that may be handed out, the oldest first, each once."""
+    made = dict.fromkeys(row.model_sha256 for row in state.rounds_closed)
+    return [name for name in made if state.released.get(name) == RELEASED]
+
+
 def _newest_released(state: StudyState) -> str | None:
-    names = [row.model_sha256 for row in state.rounds_closed]
-    return next((name for name in reversed(names) if state.released.get(name) == RELEASED), None)
+    return next(reversed(_released_models(state)), None)
+
+
+def _folder(model: str) -> str:
+    return f"model/{model.removeprefix('sha256:')[:16]}"
 
 
 def _names(sites: list[str]) -> str:

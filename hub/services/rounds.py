@@ -19,6 +19,7 @@ from compliance.records.layout import Layout
 from compliance.records.order import Order
 from compliance.records.rounds import UpdateSubmitted
 from compliance.records.types import seconds_of
+from compliance.rules.consortium.state import ConsortiumState, Standing
 from compliance.rules.state import StudyState
 from hub.services.clock import Clock, text_of
 from hub.services.ledger import LedgerService, Receipt
@@ -111,12 +112,16 @@ class RoundService:
         return self._registry.folder(study)
 
     def open(self, lease: Lease) -> None:
-        """Open the next round for all active hospitals, those that are offline too."""
+        """Open the next round for all active hospitals, those that are offline too.
+
+        A hospital that the consortium suspended, or that left it, takes part in no round.
+        """
         state = self.state(lease.study)
+        barred = self._ledger.ask_consortium(_barred)
         deadline = text_of(self._clock, timedelta(seconds=state.charter.round_seconds))
         body = {
             "round": state.rounds_opened + 1,
-            "sites": state.active_sites(),
+            "sites": [site for site in state.active_sites() if site not in barred],
             "model_sha256": state.model_sha256,
             "bundle_sha256": state.charter.bundle_sha256,
             "deadline": deadline,
@@ -224,3 +229,8 @@ class RoundService:
 
     def _held(self, lease: Lease) -> Any:
         return lambda session: self._runs.hold(session, lease.study, lease.token)
+
+
+def _barred(state: ConsortiumState | None) -> set[str]:
+    rows = state.members.values() if state is not None else ()
+    return {row.site for row in rows if row.standing is not Standing.ACTIVE}

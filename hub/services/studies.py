@@ -7,9 +7,11 @@ from typing import Any
 
 from compliance.records.rounds import MetricValue
 from compliance.report.summary import summary
+from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.state import StudyState
 from hub.services.charters import CharterService
 from hub.services.ledger import LedgerService
+from hub.services.logbook import CONSORTIUM, not_founded
 from hub.services.members import MemberService
 
 PRIMARY_SPLIT = "test"
@@ -57,6 +59,8 @@ class StudyService:
 
     def state(self, study: str) -> dict[str, Any]:
         """The fold result with the size and root it belongs to."""
+        if study == CONSORTIUM:
+            return self._ledger.ask_consortium(_consortium)
         return self._ledger.ask(
             study, lambda state: summary(state) | {"root": state.tree.root().hex()}
         )
@@ -106,6 +110,13 @@ class StudyService:
             for item in body["sites"]
         ]
         return row
+
+
+def _consortium(state: ConsortiumState | None) -> dict[str, Any]:
+    if state is None:
+        raise not_founded()
+    told = {"size": state.size, "root": state.root().hex(), "agreement_id": state.agreement_id}
+    return state.summary() | told
 
 
 def _progress(state: StudyState) -> tuple[dict[str, Any], set[str], set[str]]:

@@ -51,8 +51,10 @@ class Database:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
-    def transaction(self, lock: str | None = None) -> Iterator[Session]:
-        """Open one transaction: all or nothing; `lock` names what only one may write at a time.
+    def transaction(self, *locks: str) -> Iterator[Session]:
+        """Open one transaction: all or nothing; `locks` name what only one may write at a time.
+
+        Whoever takes several names them in one order everywhere, or two would wait for each other.
 
         Raises:
             Unreachable: the database is busy or away.
@@ -61,7 +63,7 @@ class Database:
         with self._sessions() as session:
             try:
                 with session.begin():
-                    self._lock(session, lock)
+                    self._lock(session, locks)
                     yield session
             except (OperationalError, NoConnection) as error:
                 raise Unreachable(f"the database does not answer ({reason(error)}).") from error
@@ -82,10 +84,11 @@ class Database:
             except DataError as error:
                 raise Malformed("input", "it holds a character that cannot be stored") from error
 
-    def _lock(self, session: Session, lock: str | None) -> None:
+    def _lock(self, session: Session, locks: tuple[str, ...]) -> None:
         if self.url.startswith("sqlite"):
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-        elif lock is not None:
+            return
+        for lock in locks:
             number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:8], "big", signed=True)
             session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 

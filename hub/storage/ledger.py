@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import DDL, LargeBinary, Table, Text, event, func, select
+from sqlalchemy import DDL, LargeBinary, Table, Text, bindparam, event, func, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.schema import ExecutableDDLElement
 
@@ -96,6 +96,12 @@ def _guard(table: Table) -> None:
 _guard(cast(Table, EntryRow.__table__))
 _guard(cast(Table, NodeRow.__table__))
 
+_COLUMNS = [column.name for column in EntryRow.__table__.columns]
+_ADD_ENTRY = insert(cast(Table, EntryRow.__table__))
+_ADD_NODE = insert(cast(Table, NodeRow.__table__))
+_SIZE = update(LogRow).where(LogRow.study == bindparam("log")).values(size=bindparam("to"))
+"""Built once: an append is on the way of every statement of every hospital."""
+
 
 def find_log(session: Session, study: str) -> LogRow | None:
     """A log by its study."""
@@ -127,6 +133,14 @@ def read_entries(session: Session, study: str, start: int, stop: int | None = No
     return list(session.scalars(query.order_by(EntryRow.idx)))
 
 
+def read_nodes(session: Session, study: str, level: int, start: int, stop: int) -> list[bytes]:
+    """Hashes start … stop - 1 of one level of the tree; complete subtrees only."""
+    query = select(NodeRow.hash).where(
+        NodeRow.study == study, NodeRow.level == level, NodeRow.pos >= start, NodeRow.pos < stop
+    )
+    return list(session.scalars(query.order_by(NodeRow.pos)))
+
+
 def entries_of_type(session: Session, study: str, kind: str) -> list[bytes]:
     """Entries of one type, as received; the type is an index, the reader parses again."""
     query = select(EntryRow.leaf).where(EntryRow.study == study, EntryRow.type == kind)
@@ -146,12 +160,12 @@ def find_leaf(session: Session, study: str, leaf_hash: bytes) -> int | None:
 
 
 def add_entry(session: Session, row: EntryRow, nodes: list[tuple[int, int, bytes]]) -> None:
-    """Add the next entry and the subtrees that it completes."""
-    session.add(row)
-    session.add_all(NodeRow(study=row.study, level=a, pos=b, hash=c) for a, b, c in nodes)
-    log = session.get_one(LogRow, row.study)
-    log.size = row.idx + 1
-    session.flush()
+    """Add the next entry and the subtrees that it completes, in three statements."""
+    session.execute(_ADD_ENTRY, {name: getattr(row, name) for name in _COLUMNS})
+    below = [{"study": row.study, "level": a, "pos": b, "hash": c} for a, b, c in nodes]
+    if below:
+        session.execute(_ADD_NODE, below)
+    session.execute(_SIZE, {"log": row.study, "to": row.idx + 1})
 
 
 def newest_checkpoint(session: Session, study: str, *, quorum: bool) -> CheckpointRow | None:

@@ -35,6 +35,7 @@ class MemberRow(Base):
     suspended: Mapped[bool] = mapped_column(default=False)
     seen: Mapped[str | None] = mapped_column(Text)
     health: Mapped[str] = mapped_column(Text, default="{}")
+    country: Mapped[str | None] = mapped_column(Text)
 
 
 class NonceRow(Base):

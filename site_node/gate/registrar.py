@@ -67,7 +67,7 @@ class Registrar:
         }
 
     def _queue(self, summary: Any) -> None:
-        description = encode(summary.description)
+        description = encode(summary.croissant)
         if sha256_id(description) != summary.description_sha256:
             raise Refused("dataset.description", sha256_id(description), summary.description_sha256)
         note = self._statements.seal(

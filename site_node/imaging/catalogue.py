@@ -17,7 +17,7 @@ HEX_SHOWN = 12
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """One version of a dataset; exact counts are for this hospital, `description` may leave."""
+    """One version of a dataset; exact counts are for this hospital, `croissant` may leave."""
 
     name: str
     version: str
@@ -27,6 +27,7 @@ class DatasetSummary:
     modality: list[str]
     body_part: list[str]
     description: dict[str, Any]
+    croissant: dict[str, Any]
     description_sha256: str
     quality_sha256: str
     deid: dict[str, Any]
@@ -97,6 +98,7 @@ class Catalogue:
             modality=told["modality"],
             body_part=told["body_part"],
             description=told["description"],
+            croissant=told.get("croissant", told["description"]),
             description_sha256=told["description_sha256"],
             quality_sha256=told["quality_sha256"],
             deid=told["deid"],

@@ -20,6 +20,7 @@ from compliance.canonical import encode, sha256_id
 from compliance.errors import NotReady
 from compliance.records.reasons import Quarantine
 from site_node.imaging import quality
+from site_node.imaging.croissant import Holder, croissant
 from site_node.imaging.curate import Version, assemble, point_to, write_version
 from site_node.imaging.intake import Walk, walk_folder
 from site_node.imaging.keys import open_keys
@@ -87,6 +88,7 @@ class Importer:
         random: that many bytes nobody can guess, for the site's secret.
         jobs: child processes.
         free: free bytes on the disk of a folder.
+        holder: whom the description names, and under which terms the dataset is held.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Importer:
         random: Callable[[int], bytes],
         jobs: int | None = None,
         free: Callable[[Path], int] = free_bytes,
+        holder: Holder = Holder(),  # noqa: B008 - frozen, so one for all is harmless
     ) -> None:
+        self._holder = holder
         self._home, self._sessions, self._floor = home, sessions, floor
         self._random, self._jobs, self._free = random, jobs or cores(), free
 
@@ -208,6 +212,7 @@ class Importer:
             else {}
         )
         several = labels.task == "multilabel"
+        leaving = croissant(version.description, version.quality, self._holder, self._floor)
         summary = {
             "n_by_split": quality.images_by_split(version) if several else counts,
             "patients": version.quality["patients"],
@@ -215,7 +220,8 @@ class Importer:
             "modality": version.description["modality"],
             "body_part": version.description["body_part"],
             "description": version.description,
-            "description_sha256": sha256_id(encode(version.description)),
+            "croissant": leaving,
+            "description_sha256": sha256_id(encode(leaving)),
             "quality_sha256": sha256_id(encode(version.quality)),
             "deid": quality.deidentification(self._keys, version),
         }

@@ -18,9 +18,10 @@ from compliance.errors import Malformed
 from compliance.records.charter import CharterBody
 from compliance.records.consortium import bucket_of
 from compliance.records.envelope import NotAnEvent, body_of, parse_event, write_event
-from compliance.records.kinds import KINDS, STUDY
+from compliance.records.kinds import CONSORTIUM, ENTRY0, KINDS, STUDY
 from compliance.records.types import (
     Code,
+    ConsortiumOrigin,
     Dec,
     Key,
     Origin,
@@ -82,32 +83,16 @@ def bodies() -> dict[str, dict[str, Any]]:
         event = parse_event(parse(entry.encode()).text)
         found.setdefault(event.type, event.body.plain())
     model = make.sha("model 1")
-    return found | {
-        "charter.amended": {"charter": make.charter(), "previous": model},
-        "dataset.withdrawn": {"dataset": "cxr", "reason": "consent"},
-        "release.refused": {"model_sha256": model, "reason": "leak_test"},
-        "model.recalled": {"model_sha256": model, "reason": "safety", "replaced_by": None},
-        "study.refused": {"charter": model, "reason": "data"},
-        "dataset.registered": registration(),
-    }
-
-
-def registration() -> dict[str, Any]:
-    """A dataset that a hospital lays open to offers."""
-    report = make.sha("report")
-    return {
-        "dataset": "cxr",
-        "version": make.sha("version"),
-        "modality": ["dx"],
-        "body_part": ["chest"],
-        "duo": ["HMB", "IRB"],
-        "disease": ["MONDO:0005249"],
-        "examples": "≥100",
-        "patients": "≥floor",
-        "description_sha256": make.sha("description"),
-        "deid": {"profile": "basic", "version": 1, "rules_sha256": report, "report_sha256": report},
-        "quality_sha256": report,
-    }
+    return (
+        make.consortium_bodies()
+        | found
+        | {
+            "charter.amended": {"charter": make.charter(), "previous": model},
+            "dataset.withdrawn": {"dataset": "cxr", "reason": "consent"},
+            "release.refused": {"model_sha256": model, "reason": "leak_test"},
+            "model.recalled": {"model_sha256": model, "reason": "safety", "replaced_by": None},
+        }
+    )
 
 
 BODIES = bodies()
@@ -128,19 +113,56 @@ def test_every_body_comes_back_as_it_was_written(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_wrong_missing_or_unknown_field_is_refused(kind: str) -> None:
     """Each field of each kind is looked at."""
-    expected = "charter.form" if kind == "charter" else "event.form"
+    text = kind.removesuffix(".amended")
+    expected = {f"{text}.form" if kind in ENTRY0 else "event.form"}
+    expected |= {f"{text}.form"} if kind.endswith(".amended") else set()
     for name in BODIES[kind]:
         for value in ({"odd": 1}, 1.5, "\n", True if name != "masked" else "true", -1):
             if isinstance(value, bool) and isinstance(BODIES[kind][name], bool):
                 continue
             with pytest.raises(NotAnEvent) as refusal:
                 body_of(kind, BODIES[kind] | {name: value})
-            assert refusal.value.rule_id in {expected, "charter.form"}
+            assert refusal.value.rule_id in expected
         rest = {key: value for key, value in BODIES[kind].items() if key != name}
         with pytest.raises(NotAnEvent):
             body_of(kind, rest)
     with pytest.raises(NotAnEvent):
         body_of(kind, BODIES[kind] | {"unknown": None})
+
+
+def test_two_kinds_mean_another_thing_in_the_consortiums_log() -> None:
+    """Read for one log, a body of the other is refused; without a word the study is meant."""
+    both = {kind for kind in set(STUDY) & set(CONSORTIUM) if STUDY[kind] is not CONSORTIUM[kind]}
+    assert both == {"dataset.withdrawn", "study.closed"}
+    for kind in both:
+        here = make.consortium_bodies()[kind]
+        there = BODIES[kind]
+        assert body_of(kind, here, kinds=CONSORTIUM).plain() == here
+        assert body_of(kind, there).plain() == there
+        said: dict[str, Any] = {
+            "time": make.BEGINS, "actor": make.EVENTS, "log": make.sha("x"), "nonce": "0" * 32,
+        }  # fmt: skip
+        text = write_event(kind, here, kinds=CONSORTIUM, **said)
+        assert parse_event(text, kinds=CONSORTIUM).body.plain() == here
+        with pytest.raises(NotAnEvent, match="event"):
+            parse_event(text)
+        with pytest.raises(NotAnEvent):
+            write_event(kind, here, **said)
+        with pytest.raises(NotAnEvent):
+            body_of(kind, there, kinds=CONSORTIUM)
+    with pytest.raises(NotAnEvent) as refusal:
+        body_of("round.opened", BODIES["round.opened"], kinds=CONSORTIUM)
+    assert refusal.value.rule_id == "event.type"
+
+
+def test_the_consortiums_log_has_a_name_of_its_own() -> None:
+    """Host and the word consortium, nothing else."""
+    form = TypeAdapter(ConsortiumOrigin)
+    for good in ("hub.example/consortium", "hub.example:8443/consortium"):
+        assert form.validate_python(good) == good
+    for bad in ("hub.example/consortium/x", "consortium", make.ORIGIN, "hub.example/consortium\n"):
+        with pytest.raises(ValidationError):
+            form.validate_python(bad)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -152,16 +174,17 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_no_part_of_a_charter_takes_an_unknown_key() -> None:
+@pytest.mark.parametrize("text", ["charter", "agreement"])
+def test_no_part_of_a_charter_or_agreement_takes_an_unknown_key(text: str) -> None:
     """Also deep inside, nothing travels that nobody agreed on."""
-    for path in leaves(BODIES["charter"]):
-        changed = copy.deepcopy(BODIES["charter"])
+    for path in leaves(BODIES[text]):
+        changed = copy.deepcopy(BODIES[text])
         inner: Any = changed
         for key in path:
             inner = inner[key]
         inner["Unknown Key"] = "x"
         with pytest.raises(NotAnEvent):
-            body_of("charter", changed)
+            body_of(text, changed)
 
 
 def test_a_missing_field_of_an_amended_charter_is_named_as_the_charters() -> None:

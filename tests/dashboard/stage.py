@@ -50,17 +50,15 @@ class Stage(House):
             (home / "tls" / "ca.pem").unlink()
             make_authority(home / "tls", make.HUB, "127.0.0.1", datetime.now(UTC))
         for site, title in TITLES.items():
-            self._admit(site, title)
+            code, _ = self.rooms.members.invite(site, title)
+            self.rooms.members.join(self.application(site, _token(code)))
+        self.found()
+        for site in TITLES:
+            self.rooms.catalogue.register(site, self.registration(site))
+            self.beat(site)
         self.tokens = {
             name: self.person(name, role, site)[0] for name, (role, site) in PEOPLE.items()
         }
-
-    def _admit(self, site: str, title: str) -> None:
-        code, _ = self.rooms.members.invite(site, title)
-        self.rooms.members.join(self.application(site, _token(code)))
-        note = self.registration(site)
-        self.rooms.catalogue.register(site, note)
-        self.beat(site)
 
     def beat(self, *sites: str) -> None:
         """These hospitals give a sign of life."""

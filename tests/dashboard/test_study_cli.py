@@ -179,6 +179,25 @@ def test_a_model_is_released_on_the_command_line_after_the_hospitals_agreed(
     assert "released already" in celine.complained
 
 
+def test_the_narrative_of_a_card_is_written_in_a_file(celine: Person, tmp_path: Path) -> None:
+    """Lines of one text are joined; a field that no card has is named, and nothing is released."""
+    study = celine.launched(tmp_path)
+    celine.house.close_round()
+    for rooms in celine.house.sites.values():
+        rooms.releasing.approve(study)
+    path = tmp_path / "card.yaml"
+    path.write_text("praise: the best\n")
+    assert celine.run("release", study, "--narrative", str(path)) == 2
+    assert "praise" in celine.complained
+    path.write_text("intended_use: |\n  A second look\n  at radiographs.\nrisks:\n")
+
+    celine.ask("release", study, "--narrative", str(path))
+
+    told = json.loads(celine.house.hub.releases.card(study))["narrative"]
+    assert told["intended_use"] == "A second look at radiographs."
+    assert told["risks"] is None
+
+
 def test_every_rule_that_refuses_a_charter_is_named(celine: Person, tmp_path: Path) -> None:
     """Impossible numbers and a missing legal block are told in words; nothing is stored."""
     path, before = celine.draft(tmp_path, min_sites=9, legal=None), celine.studies()

@@ -17,15 +17,17 @@ from typing import Any
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 
-from compliance.canonical import digest_of, sha256_id
+from compliance.canonical import sha256_id
 from compliance.ledger.cosign import cosign
 from compliance.records.envelope import write_event
+from compliance.records.kinds import CONSORTIUM, STUDY
 from compliance.records.types import time_text
 from compliance.signing.keyfile import write_key
 from compliance.signing.keys import COSIGNATURE, NOTE, SigningKey
 from compliance.signing.note import parse, seal
 from compliance.signing.request import authorization
 from hub.services.accounts import Person
+from hub.services.consortium import Terms
 from hub.services.passwords import Passwords
 from hub.settings import FILE, load_settings, write_settings
 from hub.storage.database import Database
@@ -110,12 +112,68 @@ class House:
         return read_code(code)["token"]
 
     def join(self, *sites: str) -> None:
-        """These hospitals join and register a data set."""
+        """These hospitals join, belong to the consortium, and register a data set.
+
+        Two or more found it; whoever comes later is admitted by those that are there.
+        """
         for site in sites:
             self.rooms.members.join(self.application(site, self.token(site)))
+        if self.rooms.ledger.founded() is None:
+            if len(sites) == 1:
+                return
+            self.found()
+        else:
+            for site in sites:
+                self.admit(site)
+        for site in sites:
             self.rooms.catalogue.register(site, self.registration(site))
             version = make.sha(f"{site} version 1")
             self.rooms.catalogue.describe(site, make.DATASET, version, DESCRIPTION)
+
+    @property
+    def agreement_id(self) -> str:
+        """Id of the agreement, empty before it is signed."""
+        return self.rooms.ledger.agreement_id()
+
+    def found(self, *signers: str, **terms: Any) -> dict[str, Any]:
+        """All hospitals that have joined lay down the agreement; these sign it, or all do."""
+        papers = ({"kind": "joint_controllers", "ref": "JCA 1", "sha256": make.sha("paper")},)
+        told = {"title": "Consilium", "documents": papers} | terms
+        motion = self.rooms.consortium.found(Terms(**told))
+        names = signers or tuple(row["name"] for row in motion["body"]["members"])
+        return self.sign_motion(motion["id"], *names)
+
+    def sign_motion(self, motion: str, *sites: str) -> dict[str, Any]:
+        """These hospitals sign a text that waits."""
+        told = self.rooms.motions.get(motion)
+        text = base64.b64decode(told["text_base64"])
+        for site in sites:
+            told = self.rooms.motions.sign(motion, key_of(f"{site}/institution").line(text))
+        return told
+
+    def motion(self, kind: str, body: dict[str, Any], by: str, *, log: str = "") -> dict[str, Any]:
+        """A hospital lays a text before the others, with its own signature."""
+        name = f"{by}/institution"
+        short = log or "consortium"
+        text = self.rooms.ledger.draft(short, kind, body, name)
+        return self.rooms.motions.propose(short, text, key_of(name).line(text))
+
+    def admit(self, site: str) -> dict[str, Any]:
+        """The members admit a hospital that has joined."""
+        motion = self.motion("member.admitted", make.admission(site), site)
+        active = self.rooms.ledger.consortium().active_members()
+        return self.sign_motion(motion["id"], *active[: self._admit_k()])
+
+    def suspend(self, site: str, reason: str = "security") -> dict[str, Any]:
+        """The other members suspend one."""
+        active = self.rooms.ledger.consortium().active_members()
+        others = [name for name in active if name != site][: self._admit_k()]
+        body = {"site": site, "reason": reason}
+        motion = self.motion("member.suspended", body, others[0])
+        return self.sign_motion(motion["id"], *others[1:])
+
+    def _admit_k(self) -> int:
+        return self.rooms.ledger.consortium().agreement.admit_k
 
     def registration(self, site: str, **changes: Any) -> bytes:
         """A hospital's signed statement about its data set."""
@@ -138,8 +196,7 @@ class House:
             "quality_sha256": make.sha("quality"),
             **changes,
         }
-        log = self.rooms.settings.consortium
-        return self.note("dataset.registered", body, f"{site}/node", log=log)
+        return self.note("dataset.registered", body, f"{site}/node", log=self.agreement_id)
 
     def note(
         self, kind: str, body: dict[str, Any], actor: str, *, log: str = "", by: Any = None
@@ -153,6 +210,7 @@ class House:
             log=log or self.charter_id,
             nonce=f"{self._nonce:032x}",
             time=self.time.text(),
+            kinds=CONSORTIUM if kind not in STUDY or (log and log == self.agreement_id) else STUDY,
         )
         return seal(text, by or key_of(actor))
 
@@ -189,8 +247,7 @@ class House:
     def refusal(self, site: str, reason: str = "privacy") -> bytes:
         """A hospital's signed no."""
         body = {"charter": self.charter_id, "reason": reason}
-        log = self.rooms.settings.consortium
-        return self.note("study.refused", body, f"{site}/institution", log=log)
+        return self.note("study.refused", body, f"{site}/institution", log=self.agreement_id)
 
     def launched(self, **changes: Any) -> str:
         """Join, propose, sign, launch; returns the study."""
@@ -226,12 +283,13 @@ class House:
         note = self.note("release.refused", body, f"{site}/institution")
         self.rooms.ledger.append(self.study, note)
 
-    def witness(self, *sites: str) -> None:
-        """These hospitals cosign the newest checkpoint."""
-        text = parse(self.rooms.ledger.checkpoint(self.study, latest=True)).text
+    def witness(self, *sites: str, log: str = "") -> None:
+        """These hospitals cosign the newest checkpoint of the study, or of another log."""
+        log = log or self.study
+        text = parse(self.rooms.ledger.checkpoint(log, latest=True)).text
         for site in sites:
             line = cosign(text, site_keys(site)["witness"], int(self.time().timestamp()))
-            self.rooms.ledger.cosign(self.study, site, line)
+            self.rooms.ledger.cosign(log, site, line)
 
     # ------------------------------------------------------------------ people and requests
 
@@ -272,8 +330,7 @@ def make_home(home: Path) -> None:
     write_key(home / "keys" / "events.key", key_of(make.EVENTS))
     told = {"bundle_sha256": make.sha("bundle"), "verifications": [], "signers": {"a": "ssh"}}
     (home / "bundle" / "signed.json").write_text(json.dumps(told))
-    agreement = {"v": 1, "title": "Consilium", "hub": make.vkey(make.EVENTS)}
-    write_settings(home / FILE, {"name": make.HUB, "consortium": digest_of(agreement)})
+    write_settings(home / FILE, {"name": make.HUB})
 
 
 def rows_of(database: Database, table: str) -> list[dict[str, Any]]:

@@ -6,13 +6,14 @@ import threading
 from contextlib import nullcontext
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import Malformed, NotReady, Unreachable
-from hub.storage import accounts, ledger, members
+from hub.storage import accounts, ledger, members, motions
 from hub.storage.database import Base, Database
-from hub.storage.schema import check_revision, upgrade
+from hub.storage.schema import _config, check_revision, upgrade
 
 STUDY = "00112233445566aa"
 
@@ -174,6 +175,26 @@ def test_migrations_lead_from_nothing_to_the_tables_of_this_release(database):
         assert compare_metadata(context, Base.metadata) == []
     check_revision(database)
     assert upgrade(database), "a second upgrade changes nothing"
+
+
+def test_an_upgrade_from_the_first_revision_keeps_what_is_there(empty):
+    """A hub of the first release: its members and its log are there afterwards, unchanged."""
+    with empty.engine.connect() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.commit()
+    begin(empty)
+    add(empty, b"what was said\n")
+
+    assert upgrade(empty) == upgrade(empty)
+
+    check_revision(empty)
+    with empty.reading() as session:
+        assert ledger.read_entries(session, STUDY, 0) == [b"what was said\n"]
+        assert motions.open_motions(session, "") == []
+    with pytest.raises(DBAPIError, match="append-only"), empty.transaction() as session:
+        session.execute(text("DELETE FROM log_entry"))
 
 
 def test_a_database_of_another_revision_is_refused_with_the_command(empty):

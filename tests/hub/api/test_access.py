@@ -15,6 +15,7 @@ from tests.hub.house import NAMES, PASSWORD, House
 
 PUBLIC, PEOPLE, SITES = "public", "people", "sites"
 READERS = {PEOPLE, SITES}
+SUSPENSION = {"site": NAMES[0], "reason": "inactive"}
 ROLES = ("researcher", "steward", "auditor", "admin")
 
 TABLE: dict[str, set[str]] = {
@@ -64,7 +65,14 @@ TABLE: dict[str, set[str]] = {
     "POST /logs/{log}/cosignatures": {SITES},
     "GET /logs/{log}/state": READERS,
     "GET /logs/{log}/policy": READERS,
+    "POST /logs/{log}/may": READERS,
+    "GET /logs/{log}/tile/{path:path}": READERS,
     "POST /logs/{log}/exports": {"auditor", "researcher"},
+    "GET /consortium": READERS,
+    "GET /motions": READERS,
+    "POST /motions": {"researcher", SITES},
+    "GET /motions/{motion}": READERS,
+    "POST /motions/{motion}/signatures": {"researcher", SITES},
     "POST /intents": {PEOPLE},
     "GET /intents/{number}": {PEOPLE},
     "POST /intents/{number}/confirm": {PEOPLE},
@@ -102,7 +110,7 @@ def allowed(access: Access) -> set[str]:
 
 def filled(path: str, values: dict[str, Any]) -> str:
     """A path with values in its places."""
-    return PREFIX + path.format_map(values)
+    return PREFIX + path.replace("{path:path}", "{path}").format_map(values)
 
 
 @pytest.fixture
@@ -126,6 +134,8 @@ def values(world: House) -> dict[str, Any]:
         "version": "sha256:00",
         "sha256": world.rooms.ledger.state(world.study).charter.recipe.sha256,
         "index": 0,
+        "motion": world.motion("member.suspended", SUSPENSION, NAMES[1])["id"],
+        "path": "entries/000.p/1",
         "code": world.rooms.accounts.add("late", "auditor"),
         "number": "0" * 32,
         "short": "0" * 16,
@@ -248,6 +258,7 @@ def test_an_admin_decides_nothing_for_a_hospital(http, world, values):
         if not name.startswith("GET") and who & {PEOPLE, "admin"}
     }
     assert writes == {
+        "POST /logs/{log}/may",
         "POST /admin/invitations",
         "POST /admin/users",
         "POST /intents",

@@ -13,7 +13,7 @@ from compliance.signing.note import parse
 from hub.api.limit import MAX_BODY, BodyLimit
 from hub.main import PREFIX, create_app
 from tests import factories as make
-from tests.hub.api.test_access import ROLES, TABLE, bearer, filled, routes_of
+from tests.hub.api.test_access import ROLES, SUSPENSION, TABLE, bearer, filled, routes_of
 from tests.hub.house import NAMES, PASSWORD, behind_the_hubs_back, key_of, rows_of
 
 
@@ -164,6 +164,8 @@ def test_no_answer_holds_a_secret(http, house):
         "index": 0,
         "code": code,
         "number": number,
+        "motion": house.motion("member.suspended", SUSPENSION, NAMES[1])["id"],
+        "path": "entries/000.p/1",
     }
     seed = base64.b64encode(house.rooms.keys.events.seed).decode()
     hashes = [row["password"] for row in rows_of(house.rooms.database, "account")]

@@ -15,10 +15,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from compliance.errors import Refused
+from compliance.signing.request import parse_authorization
 from hub.federation import gateway as door
 from hub.federation.gateway import NAMES, Gateway
 from hub.federation.ring import ring
 from hub.federation.superlink import Loopback
+from hub.storage.members import find_member
+from tests.hub.house import NAMES as HOSPITALS
+from tests.hub.house import House
 
 
 def key_pair() -> tuple[str, bytes]:
@@ -289,3 +294,51 @@ def test_the_bell_brings_the_order_at_once(link: Link, tmp_path: Path) -> None:
 def test_a_bell_that_nobody_hears_is_no_fault(tmp_path: Path) -> None:
     """The hub is just starting again: the order is found by the next look."""
     ring(tmp_path / "nobody.sock")
+
+
+def test_a_held_pull_takes_nothing_for_a_node_that_was_shut_out(link: Link) -> None:
+    """The order that comes while it waits is for members; the waiting request ends empty."""
+    ssh, header = key_pair()
+    members, path = [ssh], "/v1/fleet/pull-messages"
+    client = Client(link, members, held=5)
+    link.answers[path] = [b"", b"an order"]
+
+    def shut_out() -> None:
+        while not link.reached:
+            threading.Event().wait(0.005)
+        members.clear()
+        client.gateway.forget()
+
+    other = threading.Thread(target=shut_out)
+    other.start()
+    status, body = client.call(path, key=header)
+    other.join()
+
+    assert (status, body) == (200, b"")
+    assert link.answers[path] == [b"an order"]
+
+
+def test_a_suspended_hospital_is_out_within_a_minute_everywhere(link: Link, house: House) -> None:
+    """Its requests at once, its Flower node when the door reads the members again."""
+    ssh, header = key_pair()
+    house.join(*HOSPITALS)
+    with house.rooms.database.transaction() as session:
+        find_member(session, HOSPITALS[0]).flower_public = ssh
+    place = Loopback(link.server_address[1], Path(), "")
+    client = Client(link, [])
+    client.gateway = Gateway(
+        place=lambda: place, keys=lambda: house.rooms.members.flower_keys().values(), held=0
+    )
+    assert client.call("/v1/fleet/push-messages", key=header)[0] == 200
+    request = parse_authorization(
+        house.signed(HOSPITALS[0], "GET", "/api/v1/studies")["Authorization"]
+    )
+
+    house.suspend(HOSPITALS[0])
+
+    with pytest.raises(Refused):
+        house.rooms.members.admit(request, "GET", "/api/v1/studies", b"")
+    assert HOSPITALS[0] not in house.rooms.members.flower_nodes().values()
+    client.gateway._read_at -= door.ALLOWED_SECONDS  # the time that the list may be old
+    assert client.call("/v1/fleet/push-messages", key=header) == (404, b"")
+    assert door.ALLOWED_SECONDS + door.ASK_AGAIN[1] < 60

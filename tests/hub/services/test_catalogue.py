@@ -14,8 +14,8 @@ NORTH, SOUTH = "north.example", "south.example"
 
 @pytest.fixture
 def catalogue(house: House):
-    """A catalogue with one hospital and its data set."""
-    house.join(NORTH)
+    """A catalogue with two hospitals and their data sets."""
+    house.join(NORTH, SOUTH)
     return house.rooms.catalogue
 
 
@@ -24,7 +24,7 @@ def test_a_registered_data_set_is_shown_in_closed_words(catalogue):
     shown = catalogue.datasets()
 
     assert [(row["site"], row["dataset"], row["examples"]) for row in shown] == [
-        (NORTH, make.DATASET, "≥100")
+        (site, make.DATASET, "≥100") for site in (NORTH, SOUTH)
     ]
     assert shown[0]["description"] == {"shape": [1, 28, 28]}
 
@@ -43,14 +43,13 @@ def test_a_newer_version_takes_the_older_ones_place(catalogue, house):
 
 def test_nobody_registers_data_for_another_hospital(catalogue, house):
     """The note names its hospital, and carries that hospital's key."""
-    house.rooms.members.join(house.application(SOUTH, house.token(SOUTH)))
-    note = house.registration(SOUTH)
+    note = house.registration(SOUTH, version=make.sha("another"))
     forged = note.replace(b"dataset.registered", b"dataset.registered ")
     other = house.note(
         "dataset.withdrawn",
-        {"dataset": "x", "reason": "policy"},
+        {"dataset": "x", "version": None, "reason": "policy"},
         f"{NORTH}/node",
-        log=house.rooms.settings.consortium,
+        log=house.agreement_id,
     )
 
     with pytest.raises(Refused):
@@ -59,7 +58,9 @@ def test_nobody_registers_data_for_another_hospital(catalogue, house):
         with pytest.raises(ConsiliumError):
             catalogue.register(NORTH, data)
 
-    assert [row["site"] for row in catalogue.datasets()] == [NORTH]
+    assert [row["version"] for row in catalogue.datasets()] == [
+        make.sha(f"{site} version 1") for site in (NORTH, SOUTH)
+    ]
 
 
 def test_a_description_must_have_the_hash_that_was_registered(catalogue):
@@ -68,7 +69,7 @@ def test_a_description_must_have_the_hash_that_was_registered(catalogue):
     with pytest.raises(Refused):
         catalogue.describe(NORTH, make.DATASET, version, DESCRIPTION + b" ")
     with pytest.raises(NotReady, match="not registered"):
-        catalogue.describe(SOUTH, make.DATASET, version, DESCRIPTION)
+        catalogue.describe("west.example", make.DATASET, version, DESCRIPTION)
     with pytest.raises(Malformed, match="1 MiB"):
         catalogue.describe(NORTH, make.DATASET, version, bytes(2 << 20))
 

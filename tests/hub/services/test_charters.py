@@ -249,7 +249,7 @@ def test_nobody_refuses_for_another_hospital(proposed):
         "study.refused",
         {"charter": make.sha("another"), "reason": "legal"},
         f"{NORTH}/institution",
-        log=proposed.rooms.settings.consortium,
+        log=proposed.agreement_id,
     )
     with pytest.raises(Malformed):
         proposed.rooms.charters.refuse(NORTH, proposed.charter_id, other)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from compliance.command import main as command
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.envelope import parse_event
+from compliance.report.reading import read_log
+from compliance.report.request import Request
 from compliance.report.verify import verify
 from compliance.signing.note import parse
+from hub.services.attachments import Attachments
 from tests import factories as make
 from tests.hub.house import NAMES, House, behind_the_hubs_back
 
@@ -154,3 +159,112 @@ def test_the_bundle_holds_no_secret(house, study, tmp_path):
         everything = b"".join(bundle.read(name) for name in bundle.namelist())
     for secret in (b"argon2", b'"seed"', b"PRIVATE KEY", b"celine", b"SQLite format"):
         assert secret not in everything
+
+
+def test_two_exports_of_one_size_are_the_same_bytes_and_the_first_gets_its_receipt(
+    house, study, tmp_path
+):
+    """The log grows by the export itself; an older size gives the same file again."""
+    house.rooms.ledger.append(study, house.limit(NORTH))
+    house.witness(NORTH, SOUTH)
+    exports = house.rooms.exports
+    first = exports.export(Request(study=study, out=tmp_path / "a", wait=0))
+    assert first["receipt"] is None
+    with pytest.raises(NotReady, match="not witnessed"):
+        exports.receipt(study, first["manifest_sha256"])
+    house.witness(NORTH, SOUTH)
+
+    again = exports.export(Request(study=study, out=tmp_path / "a", as_of=2, wait=0))
+
+    assert again["sha512"] == first["sha512"]
+    receipt = Path(first["bundle"] + ".receipt").read_bytes()
+    assert receipt == exports.receipt(study, first["manifest_sha256"])
+    data, policy = Path(first["bundle"]).read_bytes(), house.rooms.ledger.policy(study)
+    assert verify(data, policy, receipt=receipt).exit_code == 0
+
+
+def test_an_older_size_that_nobody_witnessed_is_not_exported(house, study, tmp_path):
+    """A number of entries alone is no evidence."""
+    house.witness(NORTH, SOUTH)
+    house.rooms.ledger.append(study, house.limit(NORTH))
+
+    for size in (2, 77):
+        with pytest.raises(NotReady, match="no checkpoint of"):
+            house.rooms.exports.export(Request(study=study, out=tmp_path, as_of=size, wait=0))
+
+
+def test_the_sentence_for_a_missing_quorum_counts(house, study, tmp_path):
+    """The reader sees how many are missing, and of whom."""
+    house.witness(NORTH)
+
+    with pytest.raises(NotReady, match=r"not witnessed yet: 1 of the 2") as raised:
+        house.rooms.exports.export(Request(study=study, out=tmp_path, wait=0))
+
+    assert SOUTH in str(raised.value)
+
+
+def test_documents_travel_when_the_charter_names_them_and_no_others(house, study, tmp_path):
+    """A folder with the ethics vote; then with a letter that nobody signed."""
+    house.witness(NORTH, SOUTH)
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "ethics vote (1).pdf").write_bytes(b"paper")
+    asked = Request(study=study, out=tmp_path / "out", documents=folder, wait=0)
+
+    made = house.rooms.exports.export(asked)
+    (folder / "letter.txt").write_bytes(b"unsigned")
+
+    with zipfile.ZipFile(made["bundle"]) as bundle:
+        assert any(name.endswith("documents/ethics_vote__1_.pdf") for name in bundle.namelist())
+    with pytest.raises(NotReady, match=r"no document letter\.txt"):
+        house.rooms.exports.export(asked)
+    with pytest.raises(NotReady, match="cannot be read"):
+        house.rooms.exports.export(replace(asked, documents=tmp_path / "none"))
+
+
+def test_printed_names_are_in_the_bundle_unless_they_are_left_out(house, study, tmp_path):
+    """The directory gives the names; without it, or when told so, the keys are printed."""
+    house.witness(NORTH, SOUTH)
+    note = house.rooms.ledger.checkpoint(study)
+    log = read_log(house.rooms.ledger.entries(study, 0), note)
+    gathers = Attachments(
+        database=house.rooms.database,
+        ledger=house.rooms.ledger,
+        releases=house.rooms.releases,
+        home=tmp_path,
+        names=lambda _: {f"{NORTH}/institution": "Nora North"},
+    )
+    asked = Request(study=study, out=tmp_path)
+
+    assert b"Nora North" in gathers.of(study, log, asked)["people.csv"]
+    assert "people.csv" not in gathers.of(study, log, replace(asked, names=False))
+
+
+def test_progress_is_told_while_a_bundle_is_made(house, study, tmp_path):
+    """A person at a terminal sees what takes so long."""
+    house.witness(NORTH, SOUTH)
+    told: list[str] = []
+
+    house.rooms.exports.export(Request(study=study, out=tmp_path, wait=0), tell=told.append)
+
+    assert any("building" in line for line in told)
+    assert any("verifying" in line for line in told)
+
+
+def test_the_command_writes_a_bundle_tells_progress_apart_and_explains_a_missing_quorum(
+    house, study, tmp_path, capsys
+):
+    """JSON on standard output alone; who reads along sees progress on the other one."""
+    words = ["audit", "export", study, "--home", str(house.home), "--wait", "0", "--json"]
+    assert command([*words, "--out", str(tmp_path / "early")]) == 2
+    assert "not witnessed yet: 0 of the 2" in capsys.readouterr().err
+    house.witness(NORTH, SOUTH)
+
+    code = command([*words, "--out", str(tmp_path / "out"), "--purpose", "ethics"])
+
+    told = capsys.readouterr()
+    assert code == 0
+    assert Path(json.loads(told.out)["bundle"]).is_file()
+    assert "verifying" in told.err
+    assert not (tmp_path / "early").exists()
+    assert command([*words, "--out", str(tmp_path), "--purpose", "fun"]) == 2

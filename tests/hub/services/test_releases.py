@@ -261,9 +261,10 @@ def test_the_card_follows_from_the_log_alone(stage: Stage) -> None:
     entries = stage.rooms.ledger.entries(stage.study, 0)
     assert card(replay(entries[: plain["size"]]), told["model_sha256"], "weights") == data
     assert plain["title"] == "Pneumonia on chest radiographs"
-    assert plain["intended_use"]["use"] == "HMB"
+    assert plain["purpose"]["use"] == "HMB"
+    assert set(plain["narrative"].values()) == {None}
     assert [row["used"] for row in plain["rounds"]] == [list(NAMES)]
-    assert {row["site"] for row in plain["numbers"]} == set(NAMES)
+    assert all(any(name in row["name"] for row in plain["numbers"]) for name in NAMES)
     assert all(row["entry"] < plain["size"] for row in plain["numbers"])
     assert "not a medical device" in plain["limits"]
 
@@ -297,15 +298,31 @@ def test_the_evidence_holds_a_model_only_after_its_release(stage: Stage, tmp_pat
     folder = place(newest(stage)).removesuffix("card.json")
     assert steps["before"][1] == []
     assert steps["before"][0]["model files"] == "not_applicable"
-    assert steps["after"][1] == [f"{folder}card.json", f"{folder}model.safetensors"]
+    names = ("bom.cdx.json", "card.json", "model.safetensors", "modelcard.chai.xml", "modelcard.md")
+    assert steps["after"][1] == [folder + name for name in names]
     assert steps["after"][0]["model files"] == steps["after"][0]["attached files"] == "pass"
+
+
+def test_the_evidence_holds_the_card_of_every_released_model(stage: Stage, tmp_path: Path) -> None:
+    """Two models left: both cards are there and are checked, the file is that of the newest."""
+    released(stage, first(stage))
+    released(stage)
+    stage.settle()
+
+    made = stage.rooms.exports.bundle(stage.study, tmp_path, wait=0)
+
+    with zipfile.ZipFile(made["bundle"]) as bundle:
+        files = {name.split("/data/")[-1] for name in bundle.namelist()}
+    assert {place(first(stage)), place(newest(stage))} <= files
+    assert place(newest(stage)).replace("card.json", "model.safetensors") in files
+    assert place(first(stage)).replace("card.json", "model.safetensors") not in files
 
 
 def test_a_card_with_one_changed_number_is_refuted(stage: Stage) -> None:
     """A prettier number in the evidence has another hash than the log names."""
     told = released(stage, first(stage))
     plain = json.loads(stage.rooms.releases.card(stage.study))
-    plain["numbers"][0]["values"]["auroc"]["value"] = "0.99"
+    plain["numbers"][0]["value"] = "0.99"
 
     report = bundle_with(stage, {place(told["model_sha256"]): encode(plain)})
 
@@ -318,7 +335,7 @@ def test_a_hub_that_puts_a_false_card_on_record_is_refuted(stage: Stage) -> None
     model = first(stage)
     stage.agree(EAST, NORTH, model=model)
     plain = json.loads(card(stage.rooms.ledger.state(stage.study), model, "weights"))
-    plain["numbers"][0]["values"]["auroc"]["value"] = "0.99"
+    plain["numbers"][0]["value"] = "0.99"
     false = encode(plain)
     body = {"model_sha256": model, "form": "weights", "card_sha256": sha256_id(false)}
     stage.rooms.ledger.say(stage.study, "model.released", {**body, "on_behalf": None})
@@ -373,3 +390,35 @@ def test_a_researcher_releases_over_http_and_reads_the_card(
     for name in stage.tokens:
         read = http.get(f"/api/v1/studies/{stage.study}/card", headers=bearer(stage, name))
         assert sha256_id(read.content) == told.json()["card_sha256"]
+
+
+def test_what_the_makers_wrote_stands_in_the_card_and_in_the_evidence(
+    stage: Stage, http: httpx.Client
+) -> None:
+    """The narrative travels with the release; the verifier makes the card again with it."""
+    stage.agree(EAST, NORTH)
+    route = f"/api/v1/studies/{stage.study}/release"
+    told = {"narrative": {"intended_use": "A second look.", "risks": None}}
+
+    answer = http.post(route, json=told, headers=bearer(stage, "celine"))
+
+    assert answer.status_code == 200, answer.text
+    data = stage.rooms.releases.card(stage.study)
+    assert json.loads(data)["narrative"]["intended_use"] == "A second look."
+    report = bundle_with(stage, {place(newest(stage)): data})
+    assert report.exit_code == 0, report.plain()
+
+
+@pytest.mark.parametrize("false", [{"praise": "the best"}, {"risks": "x" * 4001}, {"risks": ""}])
+def test_a_narrative_that_a_card_does_not_have_releases_nothing(
+    stage: Stage, http: httpx.Client, false: dict[str, str]
+) -> None:
+    """Nine closed fields; anything else is refused in words before an entry is made."""
+    stage.agree(EAST, NORTH)
+    route = f"/api/v1/studies/{stage.study}/release"
+
+    answer = http.post(route, json={"narrative": false}, headers=bearer(stage, "celine"))
+
+    assert answer.status_code == 400
+    assert next(iter(false)) in answer.text
+    assert stage.rooms.ledger.events(stage.study, "model.released") == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compliance.errors import NotReady
+from compliance.report.request import Request
 from compliance.report.verify import verify
 from site_node.gate.export import export, find_mirrored
 from site_node.wiring import Rooms
@@ -21,9 +23,10 @@ def rooms(world: World) -> Rooms:
     return made
 
 
-def make(rooms: Rooms, out: Path, purpose: str = "audit") -> dict[str, str]:
+def make(rooms: Rooms, out: Path, purpose: str = "audit") -> dict[str, Any]:
     """Export the one study."""
-    return export(rooms.mirror, rooms.keys, STUDY, out, purpose, record=rooms.recorder)
+    asked = Request(study=STUDY, out=out, purpose=purpose)
+    return export(rooms.mirror, rooms.keys, asked, record=rooms.recorder)
 
 
 def test_a_bundle_from_the_mirror_verifies_without_the_hub(
@@ -71,3 +74,31 @@ def test_bad_words_are_answered_with_what_to_do(rooms: Rooms, tmp_path: Path) ->
     (tmp_path / "evidence").write_text("a file")
     with pytest.raises(NotReady, match="nothing was kept"):
         make(rooms, tmp_path / "evidence")
+
+
+def test_the_receipt_of_a_hospitals_export_follows_when_the_log_is_witnessed(
+    world: World, rooms: Rooms, tmp_path: Path
+) -> None:
+    """The next export into the same folder finds the entry under a quorum and writes it."""
+    rooms.witness.follow_quorum(STUDY)
+    first = make(rooms, tmp_path / "evidence")
+    assert first["receipts"] == []
+    rooms.statements.deliver(rooms.hub)
+    rooms.witness.step(STUDY)
+    rooms.witness.follow_quorum(STUDY)
+
+    second = make(rooms, tmp_path / "evidence")
+
+    assert second["receipts"] == [first["bundle"] + ".receipt"]
+    receipt = Path(first["bundle"] + ".receipt").read_bytes()
+    data = Path(first["bundle"]).read_bytes()
+    assert verify(data, first["policy"], receipt=receipt).exit_code == 0
+
+
+def test_a_size_that_this_site_does_not_keep_is_told(rooms: Rooms, tmp_path: Path) -> None:
+    """A mirror keeps the newest cosigned checkpoint only."""
+    rooms.witness.follow_quorum(STUDY)
+    asked = Request(study=STUDY, out=tmp_path, as_of=77)
+
+    with pytest.raises(NotReady, match="not of 77"):
+        export(rooms.mirror, rooms.keys, asked, record=rooms.recorder)

@@ -386,6 +386,7 @@ class Shelf:
             modality=["CR"],
             body_part=["CHEST"],
             description=DESCRIPTION,
+            croissant=DESCRIPTION,
             description_sha256=digest_of(DESCRIPTION),
             quality_sha256=sha256_id(b"quality"),
             deid={

@@ -1,0 +1,1 @@
+"""A study in the formats of others: model cards, bills of materials, provenance, crates, FHIR."""

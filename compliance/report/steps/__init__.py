@@ -1,0 +1,1 @@
+"""The sixteen steps of a verification, by theme; `compliance.report.verify` runs them in order."""

@@ -1,0 +1,70 @@
+"""Steps 15 and 16, and the proofs against the consortium's log: what lies outside this log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compliance.errors import NotProven
+from compliance.report import bag
+from compliance.report.consortium import check_consortium
+from compliance.report.kinds import CONSORTIUM, DEID, kind_of
+from compliance.report.receipt import check_receipt
+from compliance.report.registered import reports_of
+from compliance.report.steps.work import CannotTellError, Work, policy_given
+
+UNPROVABLE = (
+    "that a hospital used the data it named",
+    "that numbers of cases, privacy costs and metrics are true",
+    "that images were free of identifying marks",
+    "that a key holder is the person",
+    "that hub and witnesses did not agree on a false story together",
+)
+"""What no log can show, as LIMITS.md says; told in every run."""
+
+
+def consortium(work: Work) -> str | None:
+    """Proofs against the consortium's log, where its policy is given.
+
+    Raises:
+        CannotTellError: a policy was given, and the bundle holds no such proof.
+    """
+    here = any(path.startswith(CONSORTIUM) for path in work.files)
+    if work.asked.consortium_policy is None:
+        return None
+    if not here:
+        raise CannotTellError("the bundle holds no proof against the consortium's log")
+    policy = policy_given(work.asked.consortium_policy, "--consortium-policy")
+    return check_consortium(work.log, work.files, policy)
+
+
+def receipt(work: Work) -> str | None:
+    """The log itself says that this bundle was exported."""
+    if work.asked.receipt is None:
+        return None
+    policy = policy_given(work.asked.policy)
+    try:
+        return check_receipt(work.asked.receipt, work.log, work.file(bag.MANIFEST), policy)
+    except NotProven as error:
+        changed = work.reading.policies[-1].policy
+        if policy != changed:
+            raise CannotTellError(f"by this older policy: {error.finding}") from None
+        raise
+
+
+def unattested(work: Work) -> str:
+    """Exactly what nothing attests: files under the manifest only, and what no log can show."""
+    files = ", ".join(_loose(work))
+    words = f"by the manifest only: {files}. " if files else "every file was compared. "
+    return f"{words}No log shows: {'; '.join(UNPROVABLE)}"
+
+
+def _loose(work: Work) -> Iterator[str]:
+    known = reports_of(work.files) if work.asked.consortium_policy else {}
+    for path in sorted(work.files):
+        kind = kind_of(path)
+        if kind == "unattested":
+            yield path
+        if kind == "consortium" and work.asked.consortium_policy is None:
+            yield f"{path} (needs --consortium-policy)"
+        if path.startswith(DEID) and not known:
+            yield f"{path} (needs --consortium-policy)"

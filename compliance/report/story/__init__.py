@@ -1,0 +1,1 @@
+"""The report as plain data: what is said, in which order, and which entry says it."""

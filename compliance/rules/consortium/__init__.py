@@ -1,0 +1,1 @@
+"""The consortium log: who belongs, what is registered, which studies there are."""
