@@ -20,6 +20,7 @@ import typer
 
 from compliance.errors import NotReady
 from compliance.report.request import parse_request
+from site_node import consortium_cli
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -96,6 +97,9 @@ def join(
         bool, typer.Option("--no-passphrase", help="Leave the hospital's key unprotected.")
     ] = False,
     passphrase_file: Passphrase = None,
+    country: Annotated[
+        str, typer.Option(help="Two letters of this hospital's country, such as SE.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Join a consortium: keys are made here, only their public halves leave.
@@ -105,14 +109,17 @@ def join(
     folder = home or site_settings.default_home()
     invitation = read_code(code)
     secret = None if no_passphrase else passphrase_of(passphrase_file, folder / "keys", new=True)
-    applicant = joining.Applicant(title, secret, secrets.token_bytes)
+    applicant = joining.Applicant(title, secret, secrets.token_bytes, country.upper())
     answer = joining.join(folder, invitation, applicant, joining.Connections())
     with open_site(folder) as rooms:
         rooms.journal.write("joined", hub=invitation.address, sent="public keys and the invitation")
-        rooms.registrar.register_new()
-        rooms.steward.keep_word()
+        waits = bool(answer.get("consortium"))
+        if waits:
+            rooms.look_at_consortium()
+            rooms.motions.ask_admission(country.upper() or joining.UNSAID, secret)
     told = {"site": invitation.site, "hub": str(answer["hub_name"]), "home": str(folder)}
-    speak(told, as_json=as_json, lines=welcome_lines(told, protected=secret is not None))
+    lines = welcome_lines(told, protected=secret is not None, waits=waits)
+    speak(told, as_json=as_json, lines=lines)
 
 
 @app.command("import")
@@ -150,6 +157,7 @@ def import_folder(  # noqa: PLR0913 - one option each
                 progress=progress,
             )
         if rooms.settings.joined:
+            rooms.look_at_consortium()
             rooms.registrar.register_new()
             rooms.steward.keep_word()
             told["waiting_for_hub"] = rooms.statements.waiting()
@@ -219,6 +227,7 @@ def show(
     Example: consilium site show 00112233445566aa
     """
     with open_site(home) as rooms:
+        rooms.look_at_consortium()
         card = rooms.steward.show(study)
     if policy:
         speak({"policy": card["policy"]}, as_json=as_json, lines=[card["policy"].rstrip("\n")])
@@ -241,6 +250,7 @@ def approve(
     Example: consilium site approve 00112233445566aa
     """
     with open_site(home) as rooms:
+        rooms.look_at_consortium()
         page = [] if yes else card_lines(rooms.steward.show(study))
         typed = None if yes else typed_confirmation(page, "charter id")
         secret = passphrase_of(passphrase_file, rooms.settings.keys)
@@ -409,6 +419,9 @@ def evaluate(
         write_scores(out, scores, labels)
         told = {"out": str(out), "patients": len(scores), "split": split, "recipe": recipe.id}
         speak(told, as_json=as_json, lines=[f"{len(scores)} patients scored; {out} stays here."])
+
+
+consortium_cli.add_to(app)
 
 
 def export_bundle(argv: list[str]) -> int:

@@ -9,19 +9,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import NotReady, Refused
+from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.recipe import Recipe
+from compliance.rules.consortium.state import ConsortiumState
+from site_node.gate.card import findings
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
 from site_node.gate.export import Recorder
 from site_node.gate.hub_client import HubClient, open_http
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
-from site_node.gate.mirror import Mirror
+from site_node.gate.mirror import CONSORTIUM, Mirror
+from site_node.gate.motion_checks import Questions
+from site_node.gate.motions import Motions
 from site_node.gate.permits import Permits
 from site_node.gate.registrar import Registrar
 from site_node.gate.release import Release
 from site_node.gate.releasing import Releasing
+from site_node.gate.rotation import Rotation
 from site_node.gate.statements import Statements
 from site_node.gate.steward import Steward
 from site_node.gate.suspicion import Identity
@@ -164,7 +169,12 @@ class Rooms:
     @cached_property
     def witness(self) -> Witness:
         """Checks and cosigns."""
-        identity = Identity(str(self.settings.site), str(self.settings.hub_name), self.keys)
+        identity = Identity(
+            str(self.settings.site),
+            str(self.settings.hub_name),
+            self.keys,
+            self.settings.consortium or "",
+        )
         return Witness(
             identity=identity,
             hub=lambda: self.hub,
@@ -182,6 +192,7 @@ class Rooms:
             hub=lambda: self.hub,
             sessions=self.store,
             catalogue=self.catalogue,
+            consortium=self.consortium,
             clock=self.clock,
         )
 
@@ -189,7 +200,7 @@ class Rooms:
     def steward(self) -> Steward:
         """Does what a steward decides."""
         return Steward(
-            consortium=str(self.settings.consortium),
+            consortium=self.agreement_id,
             keys=self.keys,
             hub=lambda: self.hub,
             mirror=self.mirror,
@@ -224,7 +235,88 @@ class Rooms:
             statements=self.statements,
             sessions=self.store,
             catalogue=self.catalogue,
+            consortium=self._registering_under,
         )
+
+    @cached_property
+    def rotation(self) -> Rotation:
+        """Replaces keys."""
+        return Rotation(
+            site=str(self.settings.site),
+            keys=self.keys,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            motions=self.motions,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def motions(self) -> Motions:
+        """Texts that wait for signatures of several hospitals."""
+        return Motions(
+            keys=self.keys,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            questions=self._questions,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
+        )
+
+    def _questions(self) -> Questions:
+        return Questions(
+            site=str(self.settings.site),
+            public=self.keys.public,
+            hub_name=str(self.settings.hub_name),
+            events_vkey=str(self.settings.events_vkey),
+            findings=lambda draft: findings(draft, self.drafts.here(draft)),
+        )
+
+    def agreement_id(self) -> str:
+        """Id of the agreement by this site's own mirror; empty before the first look at it."""
+        state = self.mirror.consortium()
+        return state.agreement_id if state else ""
+
+    def standing(self) -> str:
+        """Where this hospital stands by its own mirror: `active`, `suspended`, `left`, `waiting`.
+
+        `unfounded` before there is a consortium.
+        """
+        state = self.mirror.consortium()
+        if state is None:
+            return "unfounded"
+        mine = state.members.get(str(self.settings.site))
+        return str(mine.standing) if mine else "waiting"
+
+    def may_work(self) -> bool:
+        """Whether a study may ask this hospital to train."""
+        return self.standing() in ("active", "unfounded") and self.mirror.any_open()
+
+    def _registering_under(self) -> str:
+        return self.agreement_id() if self.standing() == "active" else ""
+
+    def consortium(self) -> ConsortiumState | None:
+        """The consortium by this site's own fold, after a look at its log.
+
+        None before there is one, and while an alarm says that its log is not to be believed.
+        """
+        self.look_at_consortium()
+        return None if self.mirror.alarms(CONSORTIUM) else self.mirror.consortium()
+
+    def look_at_consortium(self) -> None:
+        """Look once at the consortium's log, so that what follows knows its newest state.
+
+        A hub that is away, or a consortium that is not founded yet, stops nothing here.
+        """
+        try:
+            self.witness.step(CONSORTIUM)
+        except ConsiliumError as error:
+            self.journal.write("trouble", what="mirror", study=CONSORTIUM, said=str(error))
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -26,7 +25,6 @@ from hub.wiring import Rooms as HubRooms
 from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import read_code
 from site_node.gate.joining import Applicant, Connections, join
-from site_node.settings import FILE as SITE_FILE
 from site_node.settings import load_settings
 from site_node.wiring import Rooms
 from tests.simulator import shares
@@ -39,7 +37,12 @@ class House:
     """A real hub and its hospitals, with one clock."""
 
     def __init__(
-        self, folder: Path, capsys: pytest.CaptureFixture[str], names: Sequence[str] = NAMES
+        self,
+        folder: Path,
+        capsys: pytest.CaptureFixture[str],
+        names: Sequence[str] = NAMES,
+        *,
+        founded: bool = True,
     ) -> None:
         home = folder / "hub"
         assert main(["hub", "init", "--home", str(home), "--json"]) == 0
@@ -54,7 +57,8 @@ class House:
             transport=InProcess(create_app(self.hub)), base_url="https://127.0.0.1:8443"
         )
         self.sites = {name: self._join(folder / name, name) for name in names}
-        self._found(folder)
+        if founded:
+            self._found()
         self.study = ""
 
     def _random(self, count: int) -> bytes:
@@ -73,25 +77,20 @@ class House:
             Applicant(None, None, lambda count: next(source)[:count]),
             connections,
         )
-        return self._rooms(home, name, source)
+        return self.rooms_of(home, name, source)
 
-    def _found(self, folder: Path) -> None:
-        """Every hospital signs the agreement, and registers what it has under it."""
-        motion = self.hub.consortium.found(Terms(title="A house"))
-        text = base64.b64decode(motion["text_base64"])
+    def _found(self) -> None:
+        """Every hospital signs the agreement, mirrors it, and registers what it has under it."""
+        motion = self.hub.consortium.found(Terms(title="A house"))["id"]
         for rooms in self.sites.values():
-            self.hub.motions.sign(motion["id"], rooms.keys.institution(None).line(text))
-        for name in self.sites:
-            file = folder / name / SITE_FILE
-            unsigned = 'consortium = ""'
-            signed = f'consortium = "{motion["id"]}"'
-            file.write_text(file.read_text().replace(unsigned, signed))
-            more = (hashlib.sha512(f"{name} again {n}".encode()).digest() for n in range(10_000))
-            self.sites[name] = self._rooms(folder / name, name, more)
-            self.sites[name].registrar.register_new()
-            self.sites[name].statements.deliver(self.sites[name].hub)
+            rooms.motions.sign(rooms.motions.find(motion), None, None)
+        for rooms in self.sites.values():
+            rooms.witness.step("consortium")
+            rooms.registrar.register_new()
+            rooms.statements.deliver(rooms.hub)
 
-    def _rooms(self, home: Path, name: str, source: Iterator[bytes]) -> Rooms:
+    def rooms_of(self, home: Path, name: str, source: Iterator[bytes]) -> Rooms:
+        """A hospital's parts, connected to this hub."""
         rooms = Rooms(load_settings(home), self.time)
         rooms.hub = HubClient(
             http=self.http,
@@ -122,13 +121,16 @@ class House:
         return str(told["charter_id"])
 
     def look(self) -> list[str]:
-        """Every witness looks once."""
+        """Every witness looks once at both logs; returns what the study's came to."""
+        for rooms in self.sites.values():
+            rooms.look_at_consortium()
         return [rooms.witness.step(self.study).outcome for rooms in self.sites.values()]
 
     def launch(self, **changes: Any) -> str:
         """Propose, let every hospital sign, launch, let every witness look; returns the study."""
         charter_id = self.propose(**changes)
         for rooms in self.sites.values():
+            rooms.look_at_consortium()
             rooms.steward.approve(self.study, None, None)
         self.hub.charters.launch(charter_id)
         self.look()

@@ -104,6 +104,8 @@ def _prepare(play: acts.Play, asked: argparse.Namespace, show: Show) -> dict[str
         acts.open_hub(play)
     with show.step("join", "the hospitals make their keys and join"):
         acts.join_hospitals(play)
+    with show.step("found", "the hospitals sign the agreement of their consortium"):
+        acts.found(play)
         acts.enrol_researcher(play)
         acts.open_dashboard(play)
     with show.step("images", "DICOM files are laid out, one folder per hospital"):

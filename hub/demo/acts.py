@@ -119,6 +119,16 @@ def join_hospitals(play: Play) -> None:
     side_by_side(join, play.sites)
 
 
+def found(play: Play) -> str:
+    """Lay the agreement before the hospitals; each reads and signs it. Returns its id."""
+    motion = play.cast.ask("hub", "found", "--home", play.hub, "--now")["id"]
+    side_by_side(
+        lambda site: play.cast.ask("site", "sign", motion, "--home", play.home(site), "--yes"),
+        play.sites,
+    )
+    return str(motion)
+
+
 def side_by_side(act: Callable[[str], T], sites: Sequence[str]) -> list[T]:
     """Let hospitals act at the same time, as many as there are cores; results in their order."""
     with ThreadPoolExecutor(max_workers=max(2, cpu_count() or 1)) as pool:

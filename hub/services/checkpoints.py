@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text, sign
 from compliance.ledger.cosign import check_cosignature
+from compliance.ledger.merkle import leaf_hash
 from compliance.ledger.policy import AHEAD_SECONDS, Policy
 from compliance.records.types import time_text
 from compliance.rules.logs import State, family_of
@@ -22,7 +24,7 @@ URGENT = frozenset(
     {"charter", "round.opened", "round.closed", "model.released", "study.stopped", "study.closed",
      "charter.amended", "site.withdrawn", "dataset.withdrawn", "export.created", "key.rotated",
      "agreement", "agreement.amended", "member.admitted", "member.suspended", "member.left",
-     "study.opened"}
+     "study.opened", "study.proposed", "study.resumed"}
 )  # fmt: skip
 MANY = 32
 RECENT = 64
@@ -118,7 +120,9 @@ def _find(
     raise Refused("checkpoint.old", sentence="This is no cosignature of a checkpoint here.")
 
 
-def check_history(log: str, notes: Sequence[bytes], newest: bytes | None) -> State:
+def check_history(
+    log: str, notes: Sequence[bytes], newest: bytes | None, leaves: Sequence[bytes] = ()
+) -> State:
     """Fold a whole log again and compare it with the last checkpoint that the hub signed.
 
     Whoever can write to the database can change an entry; he cannot make it agree with what was
@@ -128,6 +132,7 @@ def check_history(log: str, notes: Sequence[bytes], newest: bytes | None) -> Sta
         log: which log.
         notes: every entry, as stored.
         newest: the newest checkpoint; each log has one from its first entry on.
+        leaves: the leaf hashes kept beside the entries; they only help to name the place.
 
     Returns:
         The folded state.
@@ -144,6 +149,9 @@ def check_history(log: str, notes: Sequence[bytes], newest: bytes | None) -> Sta
         ):
             return state
         finding = "its entries are not those of its last checkpoint"
+        place = _first_other(notes, leaves)
+        if place is not None:
+            finding = f"entry {place} is not the one that was written"
     except Refused as error:
         finding = f"entry {error.found} breaks rule {error.rule}"
     except ConsiliumError as error:
@@ -152,6 +160,12 @@ def check_history(log: str, notes: Sequence[bytes], newest: bytes | None) -> Sta
         f"the log of {_words(log)} was changed in the database: {finding}. Nothing is served.",
         "Restore the database from a backup, or the log from a hospital's mirror.",
     )
+
+
+def _first_other(notes: Sequence[bytes], leaves: Sequence[bytes]) -> int | None:
+    """Where the entries begin to differ from the leaf hashes of the tree, if they do."""
+    pairs = zip_longest(map(leaf_hash, notes), leaves)
+    return next((place for place, (found, kept) in enumerate(pairs) if found != kept), None)
 
 
 def _words(log: str) -> str:

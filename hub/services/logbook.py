@@ -125,7 +125,8 @@ class LogBook:
                 notes = rows.read_entries(session, log, 0)
                 newest = rows.newest_checkpoint(session, log, quorum=False)
                 signed = newest.note if newest else None
-                self._states[log] = checkpoints.check_history(log, notes, signed)
+                leaves = rows.leaf_hashes(session, log)
+                self._states[log] = checkpoints.check_history(log, notes, signed, leaves)
 
     def logs(self) -> list[str]:
         """Every log: the consortium's own, if it is founded, and one for each study."""

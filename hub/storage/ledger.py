@@ -168,6 +168,12 @@ def add_entry(session: Session, row: EntryRow, nodes: list[tuple[int, int, bytes
     session.execute(_SIZE, {"log": row.study, "to": row.idx + 1})
 
 
+def leaf_hashes(session: Session, study: str) -> list[bytes]:
+    """The hash of every entry as the tree keeps it, in order."""
+    query = select(NodeRow.hash).where(NodeRow.study == study, NodeRow.level == 0)
+    return list(session.scalars(query.order_by(NodeRow.pos)))
+
+
 def newest_checkpoint(session: Session, study: str, *, quorum: bool) -> CheckpointRow | None:
     """The newest checkpoint, or the newest that has its quorum."""
     query = select(CheckpointRow).where(CheckpointRow.study == study)

@@ -1,4 +1,4 @@
-"""The agent: mirrors and witnesses every study, sends what waits, tells the hub that it lives.
+"""The agent: mirrors and witnesses every log, sends what waits, tells the hub that it lives.
 
 It dials out and opens no port. One tick is one look at everything; a hub that is away stops
 nothing here, the next tick tries again.
@@ -6,6 +6,7 @@ nothing here, the next tick tries again.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from threading import Event
 from typing import Protocol
 
 from compliance.errors import ConsiliumError, NotReady, Unreachable
+from site_node.gate.mirror import CONSORTIUM
 from site_node.wiring import Rooms
 
 PARTS = ("consilium-federation", "flwr", "torch")
@@ -92,19 +94,27 @@ class Agent:
             self._tell_state()
             refused = self._bundle_refused.is_set()  # asked first: the mirror below is then newer
             self._heartbeat()
-            self._rooms.registrar.register_new()
-            self._rooms.steward.keep_word()
-            for told in self._rooms.hub.studies():
-                self._look(str(told.get("study") or ""))
+            self._look(CONSORTIUM)  # who belongs, and which studies there are, comes first
+            self._rooms.rotation.settle()
+            self._rooms.motions.keep_word()
+            if self._rooms.standing() != "waiting":
+                self._look_at_studies()
             if refused:
                 self._report_bundle()
             if self._workshop is not None:
-                self._workshop.tend(needed=self._rooms.mirror.any_open())
+                self._workshop.tend(needed=self._rooms.may_work())
             self._back()
         except Unreachable as error:
             self._away(error)
         except ConsiliumError as error:
             self._trouble("agent", None, error)
+
+    def _look_at_studies(self) -> None:
+        """What only a member may ask and say; a hospital that waits or is silent does neither."""
+        self._rooms.registrar.register_new()
+        self._rooms.steward.keep_word()
+        for told in self._rooms.hub.studies():
+            self._look(str(told.get("study") or ""))
 
     def _tell_state(self) -> None:
         """Say when Flower's node comes up, or what it waits for."""
@@ -128,11 +138,11 @@ class Agent:
         except ConsiliumError as error:
             if self._rooms.mirror.head(study) is not None:
                 self._trouble("mirror", study, error)
-            return  # a study that is not launched has no log yet
+            return  # a study that is not launched, a consortium not founded, has no log yet
         if self._last.get(study) != (step.outcome, step.size):
             self._last[study] = (step.outcome, step.size)
             if step.outcome == "alarm":
-                self._say(f"ALARM in study {study}: {step.rule}. Run `consilium site doctor`.")
+                self._say(f"ALARM in log {study}: {step.rule}. Run `consilium site doctor`.")
 
     def _heartbeat(self) -> None:
         now = self._rooms.clock()
@@ -143,12 +153,15 @@ class Agent:
         self._beaten = now
 
     def states(self) -> dict[str, object]:
-        """Codes and counts for the hub; no path, no sentence."""
+        """Codes, counts and roots for the hub; no path, no sentence."""
+        heads = self._rooms.mirror.all_heads()
         return {
             "supernode": str(self._supervisor.state),
             "alarms": len(self._rooms.mirror.alarms()),
             "waiting": self._rooms.statements.waiting(),
-            "logs": {head.study: head.size for head in self._rooms.mirror.heads()},
+            "logs": {head.study: head.size for head in heads},
+            "roots": {head.study: base64.b64encode(head.root).decode() for head in heads},
+            "agreement": self._rooms.agreement_id(),
         }
 
     def _away(self, error: Unreachable) -> None:

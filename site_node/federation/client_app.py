@@ -35,7 +35,7 @@ from compliance.records.wire import (
     vector_values,
 )
 from site_node.gate.measures import MetricClaim
-from site_node.gate.permits import Permit
+from site_node.gate.permits import BEHIND, Permit
 from site_node.settings import load_settings
 from site_node.training.order_of_work import carry_out
 from site_node.training.work import Done, Work
@@ -143,20 +143,22 @@ def wait_for_permit(
     """Ask for the permit; while the own mirror is behind the order, let the witness catch up.
 
     Raises:
-        Refused: with the rule that forbids it; `mirror.behind` after half a minute.
+        Refused: with the rule that forbids it; `mirror.behind` and `study.unlisted` after half a
+            minute.
     """
     end = seconds() + MIRROR_SECONDS
     while True:
         try:
             return rooms.permits.check(order, rooms.clock())
         except Refused as error:
-            if error.rule != "mirror.behind" or seconds() >= end:
+            if error.rule not in BEHIND or seconds() >= end:
                 raise
         _catch_up(rooms, order)
         pause(LOOK_SECONDS)
 
 
 def _catch_up(rooms: Rooms, order: Order) -> None:
+    rooms.look_at_consortium()
     for head in rooms.mirror.heads():
         if head.charter_id == order.log:
             try:

@@ -17,6 +17,9 @@ from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event
 from compliance.records.recipe import Recipe, layout_of
 from compliance.rules.check import Finding, check_charter
+from compliance.rules.consortium.charters import against
+from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.quorum import words
 from compliance.rules.words import SENTENCES
 from site_node.gate.keys import PublicKeys
 from site_node.gate.permits import Datasets
@@ -39,12 +42,16 @@ class Draft:
 
 @dataclass(frozen=True)
 class Here:
-    """What this site knows by itself when it judges a charter."""
+    """What this site knows by itself when it judges a charter.
+
+    `consortium` is its own fold of the consortium's log; None before there is one to be believed.
+    """
 
     settings: Settings
     public: PublicKeys
     catalogue: Datasets
     recipe: Recipe | None
+    consortium: ConsortiumState | None
     now: str
 
 
@@ -69,9 +76,10 @@ def read_draft(charter_id: str, text: bytes) -> Draft:
 
 
 def findings(draft: Draft, here: Here) -> list[Finding]:
-    """Every charter rule, then this hospital's own questions; nothing is sent."""
+    """Every charter rule, then the consortium's and this hospital's own questions."""
     found = list(check_charter(draft.body.plain(), here.now))
     found += [_identity(draft.body, here), _bundle(draft.body, here)]
+    found += _agreed(draft.body, here.consortium)
     own: dict[str, Callable[[], None]] = {
         "charter.expired": lambda: check_time(
             draft.body, str(here.settings.site), max(here.now, draft.body.starts)
@@ -103,6 +111,22 @@ def _finding(
 ) -> Finding:
     words = sentence or SENTENCES.get(rule, rule)
     return Finding(rule=rule, allowed=allowed, sentence=words, found=found, agreed=agreed)
+
+
+def _agreed(body: CharterBody, consortium: ConsortiumState | None) -> list[Finding]:
+    """What members, recipes, floors and suspensions of the consortium say, by the own mirror."""
+    if consortium is None:
+        sentence = "The consortium's log is not mirrored here, so nothing can be compared with it."
+        return [_finding("charter.members", sentence=sentence, allowed=False)]
+    denied = [
+        _finding(row.rule, row.found, row.agreed, row.sentence, allowed=False)
+        for row in against(consortium, body)
+    ]
+    refused = {row.rule for row in denied}
+    rules = ("charter.members", "charter.recipe", "charter.floors", "site.suspended")
+    sentence = "By this hospital's own copy of the consortium's log."
+    passed = [rule for rule in rules if rule not in refused]
+    return denied + [_finding(rule, sentence=sentence, allowed=True) for rule in passed]
 
 
 def _identity(body: CharterBody, here: Here) -> Finding:
@@ -194,7 +218,7 @@ def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> d
             "min_cell": here.settings.min_cell,
         },
         "recipe": body.recipe.plain(),
-        "quorum": quorum_words(body.quorum.k, len(body.quorum.witnesses)),
+        "quorum": words(len(body.quorum.witnesses), body.quorum.k),
         "sites": body.site_names(),
         "signed": signed,
         "signatures_required": body.signatures_required,
@@ -254,17 +278,3 @@ def _privacy(body: CharterBody) -> str:
     if body.dp is None:
         return "No noise is added; nothing is spent from a privacy budget (epsilon)."
     return f"Epsilon {body.dp.epsilon} per dataset over the whole study, delta {body.dp.delta}."
-
-
-def quorum_words(k: int, n: int) -> str:
-    """What k of n cosignatures mean, in words a steward can use."""
-    down = n - k
-    waits = "nobody may be down" if down == 0 else f"{_hospitals(down)} may be down"
-    liars = 2 * k - n
-    if liars <= 0:
-        return f"{k} of {n}: {waits}; the hub ALONE could show two histories."
-    return f"{k} of {n}: {waits}; a hub and {_hospitals(liars)} together could show two histories."
-
-
-def _hospitals(count: int) -> str:
-    return "one hospital" if count == 1 else f"{count} hospitals"

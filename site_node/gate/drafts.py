@@ -10,6 +10,7 @@ from typing import Any
 from compliance.errors import ConsiliumError, Malformed, NotReady, Refused, Unreachable
 from compliance.records.recipe import Recipe
 from compliance.records.types import time_text
+from compliance.rules.consortium.state import ConsortiumState
 from compliance.signing.keys import VerifierKey
 from compliance.signing.note import parse_line
 from site_node.gate.card import Draft, Here, read_draft
@@ -34,6 +35,7 @@ class Drafts:
         hub: the way out.
         sessions: the site's database.
         catalogue: the site's curated datasets.
+        consortium: the site's own fold of the consortium's log, as new as can be; or None.
         clock: the time now.
     """
 
@@ -45,10 +47,12 @@ class Drafts:
         hub: Callable[[], HubClient],
         sessions: Sessions,
         catalogue: Datasets,
+        consortium: Callable[[], ConsortiumState | None],
         clock: Clock,
     ) -> None:
         self._settings, self._keys, self._hub = settings, keys, hub
         self._sessions, self._catalogue, self._clock = sessions, catalogue, clock
+        self._consortium = consortium
 
     def find(self, study: str) -> tuple[Draft, list[str]]:
         """The charter of a study and the hospitals whose signatures verify here.
@@ -84,6 +88,7 @@ class Drafts:
             public=self._keys.public,
             catalogue=self._catalogue,
             recipe=self._recipe(draft.body.recipe.sha256),
+            consortium=self._consortium(),
             now=time_text(self._clock()),
         )
 

@@ -115,6 +115,24 @@ class HubClient:
         """Hand in this hospital's refusal."""
         self._post("study.refused", f"/charters/{charter_id}/refusals", note)
 
+    def consortium(self) -> dict[str, Any]:
+        """What the hub says of the consortium; a claim, the log decides."""
+        return dict(self._ask("GET", "/consortium"))
+
+    def motions(self) -> list[dict[str, Any]]:
+        """Texts that wait for signatures, and those that were carried last."""
+        return list(self._ask("GET", "/motions"))
+
+    def propose_motion(self, log: str, text: bytes, line: str) -> dict[str, Any]:
+        """Lay a text before the others, with this hospital's signature; returns the motion."""
+        value = {"log": log, "text_base64": base64.b64encode(text).decode(), "line": line}
+        return dict(_json(self._post("motion", "/motions", json.dumps(value).encode())))
+
+    def sign_motion(self, motion: str, line: str) -> dict[str, Any]:
+        """Hand in this hospital's signature under a text; returns the motion as it stands now."""
+        path = f"/motions/{quote(motion, safe='')}/signatures"
+        return dict(_json(self._post("motion.signature", path, line.encode())))
+
     def append(self, study: str, note: bytes) -> int:
         """Hand a signed statement to a study's log; returns its index."""
         answer = _json(self._post("log.entry", f"/logs/{study}/entries", note, study=study))

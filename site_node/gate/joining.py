@@ -26,6 +26,8 @@ from site_node.settings import FILE, write_settings
 PROOF_DOMAIN = "consilium/join/v1"
 PLACES = ("keys", "ca.pem", "signers.yaml")
 MIN_PASSPHRASE = 8
+UNSAID = "ZZ"
+"""The country of a hospital that tells none (ISO 3166-1, user-assigned)."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,19 @@ class Connections:
 
 @dataclass(frozen=True)
 class Applicant:
-    """Who joins: title for people, passphrase of the hospital's key, source of randomness."""
+    """Who joins.
+
+    Args:
+        title: name for people.
+        passphrase: of the hospital's key; None leaves it unprotected.
+        random: source of keys.
+        country: two letters (ISO 3166-1); empty says nothing.
+    """
 
     title: str | None
     passphrase: str | None
     random: Callable[[int], bytes]
+    country: str = ""
 
 
 def join(
@@ -110,6 +120,8 @@ def _apply(
     keys = make_keys(staging / "keys", invitation.site, applicant.passphrase, applicant.random)
     flower = (staging / "keys" / "flower.pub").read_text(encoding="ascii").strip()
     body = request_body(invitation.token, keys, flower)
+    if applicant.country:
+        body["country"] = applicant.country
     with connections.open(invitation.address, ca_path) as http:
         answer = hub_client.send_join(http, body)
     _check_answer(answer, invitation)

@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from compliance.errors import NotReady
 from compliance.signing.keyfile import read_key, read_public, write_key
 from compliance.signing.keys import COSIGNATURE, NOTE, SigningKey, VerifierKey
 
@@ -37,16 +37,28 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._read: dict[str, tuple[tuple[int, int], SigningKey]] = {}
 
-    @cached_property
+    @property
     def node(self) -> SigningKey:
         """Signs what the site reports or tightens."""
-        return read_key(self._folder / "node.key")
+        return self._machine("node")
 
-    @cached_property
+    @property
     def witness(self) -> SigningKey:
         """Signs checkpoints of logs that only grew."""
-        return read_key(self._folder / "witness.key")
+        return self._machine("witness")
+
+    def _machine(self, role: str) -> SigningKey:
+        """A key that needs no person; read again when another process has replaced the file."""
+        path = self.path(role)
+        try:
+            stamp = (path.stat().st_ino, path.stat().st_mtime_ns)
+        except OSError:
+            return read_key(path)  # says in words what is wrong with it
+        if role not in self._read or self._read[role][0] != stamp:
+            self._read[role] = (stamp, read_key(path))
+        return self._read[role][1]
 
     def institution(self, passphrase: str | None) -> SigningKey:
         """Sign for the hospital; unlocked for one act, never kept.
@@ -57,7 +69,52 @@ class Keys:
         """
         return read_key(self._folder / "institution.key", passphrase)
 
-    @cached_property
+    def holding(self, role: str, vkey: VerifierKey) -> SigningKey:
+        """The node or witness key with this public half: the one in use, or the one to come.
+
+        Raises:
+            NotReady: neither has it.
+        """
+        for path in (self.path(role), self.coming(role)):
+            if path.exists() and read_public(path) == vkey:
+                return read_key(path)
+        raise NotReady(
+            f"the log names another {role} key of this hospital than those in {self._folder}.",
+            "Restore the keys folder from the backup, or replace the key: "
+            f"`consilium site rotate-key {role} --reason lost`.",
+        )
+
+    def path(self, role: str) -> Path:
+        """The file of the key in use."""
+        return self._folder / f"{role}.key"
+
+    def coming(self, role: str) -> Path:
+        """The file of the key that takes over when the consortium's log says so."""
+        return self._folder / f"{role}.key.next"
+
+    def coming_public(self, role: str) -> VerifierKey:
+        """The public half of the key that takes over."""
+        return read_public(self.coming(role))
+
+    def prepare(
+        self, role: str, site: str, passphrase: str | None, random: Callable[[int], bytes]
+    ) -> VerifierKey:
+        """Make the key that takes over, unless it lies here from an interrupted attempt."""
+        if not self.coming(role).exists():
+            key = SigningKey.generate(f"{site}/{role}", ROLES[role], random)
+            write_key(self.coming(role), key, passphrase if role == "institution" else None)
+        return self.coming_public(role)
+
+    def take_over(self, role: str) -> str:
+        """Put the coming key into use; the old file is kept. Returns the old file's name."""
+        path = self.path(role)
+        kept = path.with_name(f"{role}.key.until-{self.coming_public(role).key_id.hex()}")
+        if path.exists():
+            path.rename(kept)
+        self.coming(role).rename(path)
+        return kept.name
+
+    @property
     def public(self) -> PublicKeys:
         """The public halves of all four keys."""
         read = {role: read_public(self._folder / f"{role}.key") for role in ROLES}

@@ -1,4 +1,4 @@
-"""The mirror: this site's own copy of each study's log, and its own fold over that copy.
+"""The mirror: this site's own copy of each log, and its own fold over that copy.
 
 Whether a study may do something here is answered from these bytes alone, never from what the hub
 says about them.
@@ -6,11 +6,14 @@ says about them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from compliance.canonical import sha256_id
 from compliance.errors import Refused
 from compliance.ledger.merkle import leaf_hash
 from compliance.records.types import time_text
-from compliance.rules.fold import advance, judge
+from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.logs import State, family_of
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import Denied
 from compliance.signing.note import parse
@@ -20,22 +23,25 @@ from site_node.store.journal import Sessions
 from site_node.store.mirror import Head, MirrorAlarm, MirrorLog
 
 CHUNK = 512
+CONSORTIUM = "consortium"
+"""Short name of the consortium's own log; every other one is a study's."""
 
 
-def fold(state: StudyState | None, notes: list[bytes], start: int, now: str | None) -> StudyState:
-    """Judge and apply entries from index `start` on.
+def fold(log: str, state: State | None, notes: list[bytes], start: int, now: str | None) -> State:
+    """Judge and apply entries from index `start` on, by the rules of this log's family.
 
     Raises:
         Refused: an entry breaks a rule; the sentence names its index.
     """
+    family = family_of(log)
     for offset, note in enumerate(notes):
-        verdict = judge(state, note, now=now)
+        verdict = family.judge(state, note, now=now)
         if isinstance(verdict, Denied):
             sentence = f"Entry {start + offset}: {verdict.sentence}"
             raise Refused(verdict.rule, verdict.found, verdict.agreed, sentence)
-        state = advance(state, note, start + offset)
+        state = family.advance(state, note, start + offset)
     if state is None:
-        raise Refused("charter.form", sentence="The log is empty.")
+        raise Refused(f"{family.entry0}.form", sentence="The log is empty.")
     return state
 
 
@@ -50,16 +56,20 @@ class Mirror:
 
     def __init__(self, *, sessions: Sessions, journal: Journal, clock: Clock) -> None:
         self._sessions, self._journal, self._clock = sessions, journal, clock
-        self._states: dict[str, StudyState] = {}
+        self._states: dict[str, State] = {}
 
     def head(self, study: str) -> MirrorLog | None:
-        """How far this site has checked a study's log, or None."""
+        """How far this site has checked a log, or None."""
         with self._sessions() as session:
             log = table.find_log(session, study)
             return log if log and log.size else None
 
     def heads(self) -> list[MirrorLog]:
-        """Every mirrored log."""
+        """Every mirrored log of a study."""
+        return [log for log in self.all_heads() if log.study != CONSORTIUM]
+
+    def all_heads(self) -> list[MirrorLog]:
+        """Every mirrored log, the consortium's own among them."""
         with self._sessions() as session:
             return [log for log in table.all_logs(session) if log.size]
 
@@ -78,21 +88,36 @@ class Mirror:
             return [row.note for row in table.read_entries(session, study, start, stop)]
 
     def state(self, study: str) -> StudyState:
-        """Where the study stands by this site's own fold.
+        """Where a study stands by this site's own fold.
 
         Raises:
             Refused: nothing is mirrored yet (`mirror.behind`), or the copy breaks a rule.
         """
-        head = self.head(study)
+        state = self.log_state(study)
+        if not isinstance(state, StudyState):
+            raise Refused("event.type", study, "the log of a study")
+        return state
+
+    def consortium(self) -> ConsortiumState | None:
+        """The consortium by this site's own fold; None before its log is mirrored here."""
+        if self.head(CONSORTIUM) is None:
+            return None
+        state = self.log_state(CONSORTIUM)
+        return state if isinstance(state, ConsortiumState) else None
+
+    def log_state(self, log: str) -> State:
+        """Where any log stands by this site's own fold; raises as `state`."""
+        head = self.head(log)
         if head is None:
-            raise Refused("mirror.behind", sentence=f"Study {study} is not mirrored here yet.")
-        state = self._states.pop(study, None)
+            raise Refused("mirror.behind", sentence=f"The log {log} is not mirrored here yet.")
+        state = self._states.pop(log, None)
         if state is not None and state.size > head.size:
             state = None
         while state is None or state.size < head.size:
             size = state.size if state else 0
-            state = fold(state, self.entries(study, size, min(size + CHUNK, head.size)), size, None)
-        self._states[study] = state
+            part = self.entries(log, size, min(size + CHUNK, head.size))
+            state = fold(log, state, part, size, None)
+        self._states[log] = state
         return state
 
     def forget(self, study: str) -> None:
@@ -105,7 +130,7 @@ class Mirror:
             rows = table.read_entries(session, study, index, index + 1)
             return (rows[0].leaf_hash, rows[0].note) if rows else None
 
-    def extend(self, head: MirrorLog, entries: list[bytes], top: Head, state: StudyState) -> bool:
+    def extend(self, head: MirrorLog, entries: list[bytes], top: Head, state: State) -> bool:
         """Commit new entries and the checkpoint they belong to; False when outrun."""
         pairs = [(leaf_hash(note), note) for note in entries]
         with self._sessions.begin() as session:
@@ -142,15 +167,31 @@ class Mirror:
         with self._sessions() as session:
             return table.read_alarms(session, study)
 
-    def raise_alarm(self, study: str, rule: str, finding: str, evidence: bytes) -> None:
-        """Keep evidence, write the journal; training in this study stops by it."""
+    def evidence(self, alarm: int) -> dict[str, bytes]:
+        """What was kept of an alarm, by name: checkpoints, proof, entries."""
+        with self._sessions() as session:
+            return table.read_evidence(session, alarm)
+
+    def raise_alarm(
+        self, study: str, rule: str, finding: str, evidence: bytes, parts: Mapping[str, bytes]
+    ) -> None:
+        """Keep evidence, write the journal; training in this study stops by it.
+
+        An alarm about the consortium's log stops every study.
+        """
         known = {(alarm.rule, alarm.evidence) for alarm in self.alarms(study)}
         if (rule, evidence) in known:
             return
         at = time_text(self._clock())
         with self._sessions.begin() as session:
             table.add_alarm(
-                session, study=study, at=at, rule=rule, finding=finding, evidence=evidence
+                session,
+                study=study,
+                at=at,
+                rule=rule,
+                finding=finding,
+                evidence=evidence,
+                parts=parts,
             )
             self._journal.within(session, "alarm", study=study, rule=rule, finding=finding)
 

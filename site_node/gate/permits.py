@@ -22,9 +22,10 @@ from compliance.rules.fold import may
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import Denied
 from site_node.gate.journal import Journal
-from site_node.gate.mirror import Mirror
+from site_node.gate.mirror import CONSORTIUM, Mirror
 from site_node.gate.terms import (
     cases,
+    check_consortium,
     check_entry,
     check_own_limits,
     check_round,
@@ -40,6 +41,8 @@ from site_node.store.mirror import MirrorLog
 EMPTY = "sha256:" + "00" * 32
 BYTES = 4
 KINDS = ("train", "evaluate")
+BEHIND = ("mirror.behind", "study.unlisted")
+"""What another look at the hub's logs may lift; whoever waits says at last why it was in vain."""
 
 
 class Datasets(Protocol):
@@ -100,7 +103,7 @@ class Permits:
         try:
             permit = self._check(order, time_text(now))
         except Refused as error:
-            if error.rule != "mirror.behind":  # asked again until the mirror has caught up
+            if error.rule not in BEHIND:  # asked again until the mirror has caught up
                 self._journal.write("not.permitted", rule=error.rule, said=str(error))
             raise
         self._journal.write("permitted", study=permit.study, order=order.kind, round=order.round)
@@ -111,6 +114,7 @@ class Permits:
         state = self._mirror.state(head.study)
         check_entry(self._mirror.leaf(head.study, order.entry), order)
         self._check_consent(head, state)
+        self._check_listed(head, state)
         check_time(state.charter, self._site, now)
         check_round(state, order, self._site, now)
         if state.charter.bundle_sha256 != self._settings.bundle_sha256:
@@ -159,6 +163,13 @@ class Permits:
             raise Refused("study.stopped")
         if state.closed is not None:
             raise Refused("study.closed")
+
+    def _check_listed(self, head: MirrorLog, state: StudyState) -> None:
+        for alarm in self._mirror.alarms(CONSORTIUM):
+            raise Refused(alarm.rule, sentence=f"The consortium is not believed: {alarm.finding}")
+        first = self._mirror.leaf(head.study, 0)
+        entry0 = first[0] if first else b""
+        check_consortium(self._mirror.consortium(), state, entry0, self._site)
 
     def _recipe(self, charter: CharterBody, order: Order) -> tuple[Recipe, Layout]:
         with self._sessions() as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from compliance.canonical import encode, sha256_id
@@ -16,6 +17,9 @@ from site_node.settings import Settings
 from site_node.store import outbox
 from site_node.store import studies as documents
 from site_node.store.journal import Sessions
+
+AGAIN = ("time.order", "event.log")
+"""Refusals that a new statement with the time of now, under the agreement in force, escapes."""
 
 
 class AllDatasets(Protocol):
@@ -34,6 +38,7 @@ class Registrar:
         statements: seals and keeps notes.
         sessions: the site's database.
         catalogue: the site's curated datasets.
+        consortium: returns the id of the agreement; empty while nothing can be registered.
     """
 
     def __init__(
@@ -44,13 +49,15 @@ class Registrar:
         statements: Statements,
         sessions: Sessions,
         catalogue: AllDatasets,
+        consortium: Callable[[], str],
     ) -> None:
         self._settings, self._keys, self._statements = settings, keys, statements
         self._sessions, self._catalogue = sessions, catalogue
+        self._consortium = consortium
 
     def register_new(self) -> int:
         """Queue a registration for every dataset version that has none; returns how many."""
-        if not self._settings.joined:
+        if not self._settings.joined or not self._consortium():
             return 0
         known = self._known()
         fresh = [row for row in self._catalogue.datasets() if (row.name, row.version) not in known]
@@ -60,7 +67,8 @@ class Registrar:
 
     def _known(self) -> set[tuple[str, str]]:
         with self._sessions() as session:
-            notes = [row.note for row in outbox.of_way(session, outbox.DATASETS)]
+            rows = outbox.of_way(session, outbox.DATASETS)
+        notes = [row.note for row in rows if row.refused not in AGAIN]
         bodies = (parse_event(parse(note).text).body for note in notes)
         return {
             (body.dataset, body.version) for body in bodies if isinstance(body, DatasetRegistered)
@@ -73,7 +81,7 @@ class Registrar:
         note = self._statements.seal(
             "dataset.registered",
             self._body(summary),
-            log=str(self._settings.consortium),
+            log=self._consortium(),
             key=self._keys.node,
         )
         with self._sessions.begin() as session:

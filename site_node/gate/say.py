@@ -281,9 +281,13 @@ def typed_confirmation(lines: list[str], what: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def welcome_lines(told: dict[str, str], *, protected: bool) -> list[str]:
-    """What joining came to, and what is next."""
+def welcome_lines(told: dict[str, str], *, protected: bool, waits: bool) -> list[str]:
+    """What joining came to, and what is next; `waits` when members must admit it first."""
     lines = [f"{told['site']} has joined {told['hub']}. Keys and settings: {told['home']}."]
     if not protected:
         lines.append("The hospital's key has NO passphrase: whoever reads the file can sign.")
+    if waits:
+        lines.append("It waits for the members: each runs `consilium site admit NAME`.")
+    else:
+        lines.append("When the hub lays the agreement before you: consilium site motions.")
     return [*lines, "Next: consilium site import, then consilium site serve."]

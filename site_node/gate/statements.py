@@ -20,6 +20,8 @@ from site_node.store import studies as documents
 from site_node.store.journal import Sessions, Transaction
 
 ALREADY = ("event.replay", "site.withdrawn")
+NOT_HEARD = ("request.site", "request.signature", "request.time", "request.replay")
+"""The hub did not listen to this hospital at all: nothing was said of the statement, it waits."""
 
 
 class Statements:
@@ -97,7 +99,7 @@ class Statements:
                 hub.describe_dataset(body.dataset, body.version, description)
 
     def _answered(self, row: outbox.OutboxRow, error: Refused | NotReady) -> int:
-        if isinstance(error, NotReady):
+        if isinstance(error, NotReady) or error.rule in NOT_HEARD:
             return 0  # busy, or not yet possible: it waits
         with self._sessions.begin() as session:
             if error.rule in ALREADY:

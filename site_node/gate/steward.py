@@ -32,7 +32,7 @@ class Steward:
     """Does what a steward decides, with this hospital's own key.
 
     Args:
-        consortium: id of the agreement, for refusals.
+        consortium: returns the id of the agreement, for refusals.
         keys: the institution key is unlocked for one act at a time.
         hub: the way out.
         mirror: the site's own copies.
@@ -46,7 +46,7 @@ class Steward:
     def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
         self,
         *,
-        consortium: str,
+        consortium: Callable[[], str],
         keys: Keys,
         hub: Callable[[], HubClient],
         mirror: Mirror,
@@ -91,6 +91,7 @@ class Steward:
 
         Raises:
             Refused: a rule, the own policy, the typed characters or the passphrase.
+            NotReady: there is no consortium yet, by this hospital's own copy of its log.
         """
         draft, _ = self._drafts.find(study)
         expected = draft.charter_id.removeprefix("sha256:")[:8]
@@ -111,7 +112,13 @@ class Steward:
         }
 
     def _judge(self, draft: Draft) -> None:
-        for row in findings(draft, self._drafts.here(draft)):
+        here = self._drafts.here(draft)
+        if here.consortium is None:
+            raise NotReady(
+                "the consortium is not founded yet, or its log is not believed here.",
+                "See `consilium site motions` and `consilium site doctor`; then try again.",
+            )
+        for row in findings(draft, here):
             if not row.allowed:
                 self._journal.write(
                     "not.signed", study=draft.study, rule=row.rule, said=row.sentence
@@ -152,13 +159,20 @@ class Steward:
         note = self._statements.seal(
             "study.refused",
             {"charter": draft.charter_id, "reason": reason},
-            log=self._consortium,
+            log=self._agreement(),
             key=self._keys.institution(passphrase),
         )
         self._remember(draft, decisions.REFUSED, "", sent=False, reason=reason)
         self._hub().refuse_charter(draft.charter_id, note)
         self._remember(draft, decisions.REFUSED, "", sent=True, reason=reason)
         return {"study": draft.study, "charter_id": draft.charter_id, "refused": reason}
+
+    def _agreement(self) -> str:
+        if agreement := self._consortium():
+            return agreement
+        raise NotReady(
+            "the consortium's log is not mirrored here yet.", "Let `consilium site serve` run."
+        )
 
     def withdraw(self, study: str, reason: str) -> dict[str, Any]:
         """Leave a study at once: nothing is trained here any more, whatever the hub does.

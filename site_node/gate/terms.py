@@ -16,6 +16,8 @@ from compliance.records.envelope import parse_event
 from compliance.records.order import Order
 from compliance.records.recipe import Recipe, parse_recipe, shipped
 from compliance.records.rounds import RoundOpened
+from compliance.rules.consortium.charters import check_listed, check_suspended
+from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.state import StudyState
 from compliance.signing.note import parse
 from site_node.settings import Settings
@@ -62,6 +64,35 @@ def check_time(charter: CharterBody, site: str, now: str) -> None:
     until = row.first_expiry() if row else None
     if row is None or (until is not None and now >= until):
         raise Refused("legal.expired", now, until)
+
+
+def check_consortium(
+    known: ConsortiumState | None, state: StudyState, entry0: bytes, site: str
+) -> None:
+    """Ask the consortium's own log, as mirrored here, whether this study may touch data here.
+
+    The hub cannot run a hidden study, and no study goes on with a hospital that the others
+    suspended.
+
+    Args:
+        known: the consortium by this site's own fold.
+        state: the study by this site's own fold.
+        entry0: leaf hash of the study's first entry.
+        site: this hospital.
+
+    Raises:
+        Refused: `mirror.behind`, `study.unlisted`, `site.suspended` or `member.known`.
+    """
+    if known is None:
+        raise Refused("mirror.behind", sentence="The consortium's log is not mirrored here.")
+    running = state.open_round
+    sites = sorted({site, *(running.sites if running else ())})
+    denied = next(check_listed(known, state.charter_id, entry0), None)
+    denied = denied or next(check_suspended(known, sites), None)
+    if denied is not None:
+        raise denied.refusal()
+    if site not in known.active_members():
+        raise Refused("member.known", site, "an active member")
 
 
 def check_own_limits(settings: Settings, charter: CharterBody, family: str) -> None:

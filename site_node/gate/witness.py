@@ -1,4 +1,6 @@
-"""The witness: cosigns a study's log only when it grew, and every new entry obeyed the rules.
+"""The witness: cosigns a log only when it grew, and every new entry obeyed the rules.
+
+It is the same for a study's log and for the consortium's own, which comes first.
 
 One step: fetch the newest checkpoint, fetch what is new, fold it here, prove that the old tree is a
 prefix of the new one, compare what was said in this hospital's name with what it really said,
@@ -15,17 +17,21 @@ from compliance.canonical import sha256_id
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
 from compliance.ledger.cosign import answer, cosign
-from compliance.ledger.policy import Policy, policy_of_charter
+from compliance.ledger.policy import Policy
 from compliance.records.envelope import parse_event
 from compliance.records.types import time_text
-from compliance.rules.state import StudyState
+from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.logs import State, family_of
 from compliance.signing.note import parse
+from site_node.gate.evidence import PROOF, gather, proof_text
 from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock
-from site_node.gate.mirror import Mirror, charter_id_of, fold
+from site_node.gate.mirror import CONSORTIUM, Mirror, charter_id_of, fold
 from site_node.gate.suspicion import (
     Contradiction,
     Identity,
+    check_age,
+    check_agreement,
     check_charter,
     check_prefix,
     contradiction,
@@ -57,7 +63,7 @@ class Step:
 
 
 class Witness:
-    """Mirrors and cosigns the logs of the studies that name this site.
+    """Mirrors and cosigns the consortium's log and those of the studies that name this site.
 
     Args:
         identity: this site, its keys, the hub's name.
@@ -80,7 +86,10 @@ class Witness:
         self._sessions, self._clock = sessions, clock
 
     def step(self, study: str) -> Step:
-        """Look at a study's log once; safe to repeat, and to run in two processes at a time.
+        """Look at a log once; safe to repeat, and to run in two processes at a time.
+
+        Args:
+            study: a study's id, or `consortium`.
 
         Raises:
             Unreachable: the hub does not answer; nothing changed.
@@ -99,7 +108,8 @@ class Witness:
             self._mirror.forget(study)
             old = head.note if head else b""
             evidence = b"\n=== known before ===\n".join((note, old))
-            self._mirror.raise_alarm(study, error.rule, str(error), evidence)
+            parts = gather(self._hub(), study, head, note) | error.parts
+            self._mirror.raise_alarm(study, error.rule, str(error), evidence, parts)
             return Step(study, "alarm", head.size if head else 0, error.rule)
 
     def _same(self, head: MirrorLog) -> Step:
@@ -113,33 +123,54 @@ class Witness:
         claimed = parse_text(parse(note).text)  # a claim until `answer` says 200
         new = self._hub().entries(study, known.size, claimed.size)
         proof = self._hub().consistency(study, known.size, claimed.size) if head and new else []
-        state: StudyState | None = None
-        if head is None:
-            self._begin(study, known, new)
+        try:
+            return self._take(known, note, claimed, new, proof)
+        except Contradiction as error:
+            error.parts |= {PROOF: proof_text(proof)} if proof else {}
+            raise
+
+    def _take(
+        self,
+        known: MirrorLog,
+        note: bytes,
+        claimed: Checkpoint,
+        new: list[bytes],
+        proof: list[bytes],
+    ) -> Step:
+        """Check everything that is new; commit and cosign, or name the contradiction."""
+        state: State | None = None
+        if not known.size:
+            self._begin(known, new)
         else:
-            state = self._mirror.state(study)
+            state = self._mirror.log_state(known.study)
             if state.size != known.size:  # another process was faster
-                return Step(study, "outrun", known.size)
-            log_key = state.keys.current[state.charter.origin]
+                return Step(known.study, "outrun", known.size)
+            log_key = state.keys.current[state.origin]
             before = Checkpoint(known.origin, known.size, known.root)
             check_prefix(before, claimed, note, proof, log_key)
         state = self._grow(known, state, new)
         checkpoint = self._judge(known, note, proof, state)
         if state.root() != checkpoint.root:
             raise contradiction("checkpoint.entries", "the entries lead to another root.")
-        self._check_own(study, known.size, new)
+        check_age(known.study, new, known.size, known.cosigned_at)
+        self._check_own(known.study, known.size, new)
         return self._commit(known, new, state, (checkpoint, note))
 
-    def _begin(self, study: str, known: MirrorLog, new: list[bytes]) -> None:
+    def _begin(self, known: MirrorLog, new: list[bytes]) -> None:
         known.charter_id = charter_id_of(new[0]) if new else ""
         with self._sessions() as session:
+            if known.study == CONSORTIUM:
+                signed = decisions.signed_in(session, CONSORTIUM)
+                check_agreement(self._me, new, [row.charter_id for row in signed])
+                return
             decision = decisions.find_decision(session, known.charter_id)
-        check_charter(self._me, study, new, signed_here=bool(decision and decision.line))
+        signed_here = bool(decision and decision.line)
+        check_charter(self._me, known.study, new, signed_here=signed_here)
 
-    def _grow(self, known: MirrorLog, state: StudyState | None, new: list[bytes]) -> StudyState:
+    def _grow(self, known: MirrorLog, state: State | None, new: list[bytes]) -> State:
         self._mirror.forget(known.study)  # it grows now; memory counts again after the commit
         try:
-            return fold(state, new, known.size, time_text(self._clock()))
+            return fold(known.study, state, new, known.size, time_text(self._clock()))
         except Refused as error:
             if error.rule == "time.clock":  # this clock may be the wrong one: no evidence of a lie
                 raise NotReady(
@@ -148,10 +179,8 @@ class Witness:
                 ) from error
             raise contradiction(error.rule, str(error)) from error
 
-    def _judge(
-        self, known: MirrorLog, note: bytes, proof: list[bytes], state: StudyState
-    ) -> Checkpoint:
-        log_key = state.keys.current[state.charter.origin]
+    def _judge(self, known: MirrorLog, note: bytes, proof: list[bytes], state: State) -> Checkpoint:
+        log_key = state.keys.current[state.origin]
         before = Checkpoint(known.origin, known.size, known.root) if known.size else None
         said = answer(before, known.size, proof, note, log_key)
         if said.status != OK:
@@ -160,27 +189,29 @@ class Witness:
         return open_checkpoint(note, log_key)
 
     def _check_own(self, study: str, start: int, new: list[bytes]) -> None:
+        """Whatever carries this hospital's name or signature was said or signed here."""
+        kinds, mine = family_of(study).kinds, f"{self._me.site}/"
         with self._sessions.begin() as session:
-            for offset, note in enumerate(new):
-                text = parse(note).text
-                actor = parse_event(text).actor or ""
-                if not actor.startswith(f"{self._me.site}/"):
+            for offset, data in enumerate(new):
+                note = parse(data)
+                actor = parse_event(note.text, kinds=kinds).actor or ""
+                names = [actor, *(line.name for line in note.lines)]
+                if not any(name.startswith(mine) for name in names):
                     continue
-                said = sha256_id(text)
-                if outbox.find_note(session, said) is None:
+                said = sha256_id(note.text)
+                if outbox.find_note(session, said) is not None:
+                    outbox.mark_logged(session, said, start + offset)
+                elif decisions.find_decision(session, said) is None:
                     raise contradiction(
                         "own.forged", f"entry {start + offset} was never said here."
                     )
-                outbox.mark_logged(session, said, start + offset)
 
     def _commit(
-        self, known: MirrorLog, new: list[bytes], state: StudyState, found: tuple[Checkpoint, bytes]
+        self, known: MirrorLog, new: list[bytes], state: State, found: tuple[Checkpoint, bytes]
     ) -> Step:
         checkpoint, note = found
         now = int(self._clock().timestamp())
-        line = ""
-        if self._me.site in state.charter.quorum.witnesses:
-            line = cosign(checkpoint.text(), self._me.keys.witness, now)
+        line = self._cosignature(checkpoint, state, now)
         top = Head(checkpoint.root, note, now, line)
         if not self._mirror.extend(known, new, top, state):
             return Step(known.study, "outrun", known.size)
@@ -189,6 +220,14 @@ class Witness:
         self._send(known.study, note, line)
         return Step(known.study, "cosigned", checkpoint.size)
 
+    def _cosignature(self, checkpoint: Checkpoint, state: State, now: int) -> str:
+        """The line of this witness, by the key in force in this very log; empty for no witness."""
+        terms = state.agreement if isinstance(state, ConsortiumState) else state.charter
+        if self._me.site not in terms.quorum.witnesses:
+            return ""
+        held = state.keys.current[f"{self._me.site}/witness"]
+        return cosign(checkpoint.text(), self._me.keys.holding("witness", held), now)
+
     def _send(self, study: str, note: bytes, line: str) -> None:
         self._hub().cosign(study, line)
         self._mirror.cosignature_sent(study, note)
@@ -196,7 +235,7 @@ class Witness:
     def follow_quorum(self, study: str) -> int:
         """Keep the newest checkpoint with a quorum; returns its size, 0 when there is none yet.
 
-        It counts only when the charter's policy accepts it and its root is that of our own mirror.
+        It counts only when the policy in force accepts it and its root is that of our own mirror.
         """
         kept = self._mirror.quorum(study)
         head = self._mirror.head(study)
@@ -204,11 +243,11 @@ class Witness:
             return kept[0] if kept else 0
         try:
             note = self._hub().witnessed(study)
-            policy = Policy.parse(policy_of_charter(self._mirror.state(study).charter))
+            policy = Policy.parse(family_of(study).policy(self._mirror.log_state(study)))
             checkpoint = policy.judge(note, int(self._clock().timestamp())).checkpoint
         except ConsiliumError:  # not yet, or not believed: the older one stays
             return kept[0] if kept else 0
-        state = self._mirror.state(study)
+        state = self._mirror.log_state(study)
         if checkpoint.size > state.size or state.root(checkpoint.size) != checkpoint.root:
             return kept[0] if kept else 0
         self._mirror.keep_quorum(study, checkpoint.size, note)

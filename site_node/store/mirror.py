@@ -1,8 +1,11 @@
-"""The site's own copy of each study's log, with what this witness knows and what alarmed it."""
+"""The site's own copy of each log, with what this witness knows and what alarmed it.
+
+The column `study` names the log: a study's id, or `consortium`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -63,8 +66,19 @@ class MirrorAlarm(Base):
     evidence: Mapped[bytes]
 
 
+class MirrorEvidence(Base):
+    """One piece of evidence of an alarm, such as the checkpoint that was shown; kept whole."""
+
+    __tablename__ = "mirror_evidence"
+
+    alarm: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+
+
 never_changed(MirrorEntry.__table__)
 never_changed(MirrorAlarm.__table__)
+never_changed(MirrorEvidence.__table__)
 
 
 def find_log(session: Session, study: str) -> MirrorLog | None:
@@ -161,10 +175,27 @@ def find_quorum(session: Session, study: str) -> MirrorQuorum | None:
 
 
 def add_alarm(
-    session: Session, *, study: str, at: str, rule: str, finding: str, evidence: bytes
+    session: Session,
+    *,
+    study: str,
+    at: str,
+    rule: str,
+    finding: str,
+    evidence: bytes,
+    parts: Mapping[str, bytes],
 ) -> None:
-    """Keep an alarm with its evidence."""
-    session.add(MirrorAlarm(study=study, at=at, rule=rule, finding=finding, evidence=evidence))
+    """Keep an alarm with its evidence, in one piece and in its parts by name."""
+    alarm = MirrorAlarm(study=study, at=at, rule=rule, finding=finding, evidence=evidence)
+    session.add(alarm)
+    session.flush()
+    for name, data in parts.items():
+        session.add(MirrorEvidence(alarm=alarm.id, name=name, data=data))
+
+
+def read_evidence(session: Session, alarm: int) -> dict[str, bytes]:
+    """The parts of an alarm's evidence, by name."""
+    query = select(MirrorEvidence).where(MirrorEvidence.alarm == alarm)
+    return {row.name: row.data for row in session.scalars(query.order_by(MirrorEvidence.name))}
 
 
 def read_alarms(session: Session, study: str | None = None) -> list[MirrorAlarm]:

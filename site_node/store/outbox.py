@@ -10,10 +10,11 @@ from site_node.store.database import Base
 RELAY = "relay"
 ENTRIES = "entries"
 DATASETS = "datasets"
+MOTIONS = "motions"
 
 
 class OutboxRow(Base):
-    """One signed note: `relay` travels with a reply through Flower, the others are posted."""
+    """One signed note: `relay` travels with a reply through Flower, `motions` wait for others."""
 
     __tablename__ = "outbox"
 
@@ -61,11 +62,18 @@ def find_note(session: Session, text_sha256: str) -> OutboxRow | None:
 
 
 def waiting_notes(session: Session, study: str | None = None) -> list[OutboxRow]:
-    """Statements that were neither sent nor refused, oldest first; not those of a relay."""
-    query = select(OutboxRow).where(OutboxRow.way != RELAY)
+    """Statements that were neither sent nor refused, oldest first; not relayed, not of motions."""
+    query = select(OutboxRow).where(OutboxRow.way.not_in((RELAY, MOTIONS)))
     query = query.where(OutboxRow.sent_at.is_(None), OutboxRow.refused.is_(None))
     if study is not None:
         query = query.where(OutboxRow.study == study)
+    return list(session.scalars(query.order_by(OutboxRow.made_at)).all())
+
+
+def waiting_motions(session: Session) -> list[OutboxRow]:
+    """Signatures under texts of several that were neither sent nor refused, oldest first."""
+    query = select(OutboxRow).where(OutboxRow.way == MOTIONS)
+    query = query.where(OutboxRow.sent_at.is_(None), OutboxRow.refused.is_(None))
     return list(session.scalars(query.order_by(OutboxRow.made_at)).all())
 
 
@@ -75,10 +83,17 @@ def of_way(session: Session, way: str) -> list[OutboxRow]:
     return list(session.scalars(query).all())
 
 
+def of_study(session: Session, study: str) -> list[OutboxRow]:
+    """Every statement for one log, oldest first."""
+    query = select(OutboxRow).where(OutboxRow.study == study).order_by(OutboxRow.made_at)
+    return list(session.scalars(query).all())
+
+
 def missing_notes(session: Session, study: str, before: str) -> list[OutboxRow]:
     """Statements made before a time that the log does not show and nobody refused."""
     query = select(OutboxRow).where(OutboxRow.study == study, OutboxRow.made_at < before)
     query = query.where(OutboxRow.index.is_(None), OutboxRow.refused.is_(None))
+    query = query.where(OutboxRow.way != MOTIONS)
     return list(session.scalars(query).all())
 
 

@@ -44,6 +44,12 @@ def all_decisions(session: Session) -> list[StudyDecision]:
     return list(session.scalars(select(StudyDecision).order_by(StudyDecision.at)).all())
 
 
+def signed_in(session: Session, study: str) -> list[StudyDecision]:
+    """Texts that were signed here for a study, or as agreements of the consortium."""
+    query = select(StudyDecision).where(StudyDecision.study == study, StudyDecision.line != "")
+    return list(session.scalars(query.order_by(StudyDecision.at)).all())
+
+
 def decide(session: Session, decision: StudyDecision) -> None:
     """Keep the newest answer to a charter."""
     session.merge(decision)

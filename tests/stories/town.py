@@ -49,6 +49,7 @@ class Town:
         """Start the hub, let every hospital join and import, sign the researcher in."""
         acts.open_hub(self.play)
         acts.join_hospitals(self.play)
+        acts.found(self.play)
         acts.enrol_researcher(self.play)
         self.play.patients = self.patients
         folders, recipe, _ = images.lay_out(self.play, None)

@@ -27,14 +27,13 @@ from compliance.canonical import digest_of, encode, sha256_id
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.ledger import checkpoint as checkpoints
 from compliance.ledger.merkle import Tree, leaf_hash
-from compliance.ledger.policy import Policy, policy_of_charter
+from compliance.ledger.policy import Policy
 from compliance.ledger.tiles import entry_bundle
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event, write_event
 from compliance.records.order import Order
 from compliance.records.recipe import layout_of, shipped
-from compliance.rules.fold import advance, judge
-from compliance.rules.state import StudyState
+from compliance.rules.logs import family_of
 from compliance.rules.verdict import Denied
 from compliance.signing.keys import COSIGNATURE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line, seal
@@ -54,7 +53,8 @@ TOKEN = "token-of-north"
 STUDY = "00112233445566aa"
 CA = b"-----BEGIN CERTIFICATE-----\nZm9yIHRlc3Rz\n-----END CERTIFICATE-----\n"
 BUNDLE = sha256_id(b"the one bundle")
-CONSORTIUM = sha256_id(b"agreement")
+CONSORTIUM = "consortium"
+LACKING = ("agreement.signatures", "member.signatures", "resume.signatures", "key.authority")
 RECIPE = shipped()["cnn2d-small"]
 LAYOUT = layout_of(RECIPE)
 DESCRIPTION = {"shape": [1, 28, 28], "classes": ["normal", "pneumonia"], "task": "binary"}
@@ -87,19 +87,21 @@ class Time:
 
 @dataclass
 class Log:
-    """One study's log at the hub."""
+    """One log at the hub: a study's, or the consortium's own."""
 
+    name: str = STUDY
     entries: list[bytes] = field(default_factory=list)
-    state: StudyState | None = None
+    state: Any = None
     lines: list[str] = field(default_factory=list)
 
     def take(self, note: bytes, *, unchecked: bool = False) -> int:
         """Judge and append; a lying hub skips its own judgement."""
         if not unchecked:
-            verdict = judge(self.state, note)
+            family = family_of(self.name)
+            verdict = family.judge(self.state, note)
             if isinstance(verdict, Denied):
                 raise Refused(verdict.rule, verdict.found, verdict.agreed, verdict.sentence)
-            self.state = advance(self.state, note, len(self.entries))
+            self.state = family.advance(self.state, note, len(self.entries))
         self.entries.append(note)
         self.lines.clear()
         return len(self.entries) - 1
@@ -121,6 +123,9 @@ class PlainHub:
         self.researcher = key("lead.example/r-7")
         self.log_key = key(f"{HUB}/study/{STUDY}")
         self.log = Log()
+        self.consortium_key = key(f"{HUB}/{CONSORTIUM}")
+        self.consortium = Log(CONSORTIUM)
+        self.motions: dict[str, dict[str, Any]] = {}
         self.members: dict[str, dict[str, VerifierKey]] = {}
         self.tokens = {TOKEN: US}
         self.charter: bytes | None = None
@@ -133,6 +138,114 @@ class PlainHub:
         self.address, self.ca = ADDRESS, CA
         self.asked: list[str] = []
 
+    # ------------------------------------------------------------------ the consortium
+
+    def found(self, *, sign: bool = True, **changes: Any) -> str:
+        """Lay an agreement of north (as it joined) and south before them; south has signed it."""
+        ours = {role: str(vkey) for role, vkey in self.members[US].items()}
+        theirs = {role: str(key(f"{THEM}/{role}").verifier) for role in ("institution", "node")}
+        theirs["witness"] = str(key(f"{THEM}/witness", COSIGNATURE).verifier)
+        body = {
+            "title": "Two towns",
+            "hub": str(self.events.verifier),
+            "origin": self.consortium_key.name,
+            "log_key": str(self.consortium_key.verifier),
+            "members": [
+                {"name": name, **keys, "country": "SE"}
+                for name, keys in sorted({US: ours, THEM: theirs}.items())
+            ],
+            "signatures_required": 2,
+            "admit_k": 2,
+            "amend_k": 2,
+            "quorum": {"k": 1, "witnesses": [US, THEM]},
+            "floors": {"min_examples": 1, "min_cell": 1, "min_sites": 2},
+            "profiles": ["gdpr"],
+            "documents": [],
+            "retention_until": self.time.text(days=5000),
+            **changes,
+        }
+        text = write_event("agreement", body, time=self.time.text())
+        lines = [key(f"{THEM}/institution").line(text)] if sign else []
+        return self.lay(CONSORTIUM, text, *lines)
+
+    def lay(self, log: str, text: bytes, *lines: str) -> str:
+        """Keep a text that waits for signatures; returns its id."""
+        motion = sha256_id(text)
+        self.motions[motion] = {"log": log, "text": text, "lines": list(lines), "state": "open"}
+        return motion
+
+    def told(self, motion: str) -> dict[str, Any]:
+        """A motion as the hub hands it out."""
+        kept = self.motions[motion]
+        return {
+            "id": motion,
+            "log": kept["log"],
+            "state": kept["state"],
+            "text_base64": base64.b64encode(kept["text"]).decode(),
+            "signatures": [{"name": parse_line(line).name} for line in kept["lines"]],
+            "wanting": [],
+        }
+
+    def try_motion(self, motion: str) -> dict[str, Any]:
+        """With enough signatures a text becomes an entry."""
+        kept = self.motions[motion]
+        log = self.consortium if kept["log"] == CONSORTIUM else self.log
+        begins = not log.entries
+        try:
+            log.take(assemble(kept["text"], kept["lines"]))
+        except Refused as error:
+            if error.rule not in LACKING:
+                raise
+            return self.told(motion)
+        kept["state"] = "carried"
+        if begins:
+            self._after_founding()
+        return self.told(motion)
+
+    def _after_founding(self) -> None:
+        for recipe in shipped().values():
+            self.agreed(
+                "recipe.registered",
+                recipe=recipe.id,
+                version=recipe.version,
+                recipe_sha256=recipe.sha256,
+                bundle_sha256=BUNDLE,
+                family=recipe.family,
+                task="binary-classification",
+                on_behalf=None,
+            )
+        vkey = str(self.researcher.verifier)
+        self.agreed("researcher.admitted", name=self.researcher.name, vkey=vkey, on_behalf=None)
+
+    def agreed(self, kind: str, *signers: SigningKey, **body: Any) -> int:
+        """Append a statement of the hub (or of these signers) to the consortium's log."""
+        return self.consortium.take(self.consortium_note(kind, *signers, **body))
+
+    def consortium_note(self, kind: str, *signers: SigningKey, **body: Any) -> bytes:
+        """Seal a statement for the consortium's log without appending it."""
+        keys = signers or (self.events,)
+        nonce = hashlib.sha256(f"{kind}{body}{self.time.text()}".encode()).hexdigest()[:32]
+        text = write_event(
+            kind,
+            body,
+            time=self.time.text(),
+            actor=keys[0].name,
+            log=self.consortium.state.agreement_id,
+            nonce=nonce,
+            kinds=family_of(CONSORTIUM).kinds,
+        )
+        return seal(text, *keys)
+
+    def list_study(self, **changes: Any) -> None:
+        """Name the study in the consortium's log, with its charter and its first entry."""
+        body = {
+            "charter": self.log.state.charter_id,
+            "origin": self.log_key.name,
+            "entry0": "sha256:" + leaf_hash(self.log.entries[0]).hex(),
+            "on_behalf": None,
+        }
+        self.agreed("study.opened", **(body | changes))
+
     # ------------------------------------------------------------------ what the researcher does
 
     def propose(self, body: CharterBody) -> str:
@@ -140,11 +253,13 @@ class PlainHub:
         self.charter = write_event("charter", body, time=self.time.text())
         return sha256_id(self.charter)
 
-    def launch(self, *lines: str) -> None:
-        """Assemble entry 0 from the signatures that are there."""
+    def launch(self, *lines: str, listed: bool = True) -> None:
+        """Assemble entry 0 from the signatures that are there; list the study."""
         assert self.charter is not None
         signed = [*self.lines, *lines, self.researcher.line(self.charter)]
         self.log.take(assemble(self.charter, signed))
+        if listed:
+            self.list_study()
 
     def say(self, kind: str, body: dict[str, Any], **how: Any) -> int:
         """Append a statement of the hub (or of whoever `key` is)."""
@@ -191,13 +306,14 @@ class PlainHub:
         }
         return Order.model_validate({**told, **changes})
 
-    def checkpoint(self) -> bytes:
-        """The newest checkpoint, signed by the log."""
-        tree = self.log.tree()
-        origin = self.log_key.name
-        return checkpoints.sign(
-            checkpoints.Checkpoint(origin, tree.size, tree.root()), self.log_key
-        )
+    def checkpoint(self, log: Log | None = None) -> bytes:
+        """The newest checkpoint of the study's log (or another one), signed by it."""
+        log = log or self.log
+        tree, by = log.tree(), self.log_key if log is self.log else self.consortium_key
+        return checkpoints.sign(checkpoints.Checkpoint(by.name, tree.size, tree.root()), by)
+
+    def _log_of(self, request: Request) -> Log:
+        return self.consortium if request.path_params["log"] == CONSORTIUM else self.log
 
     # ------------------------------------------------------------------ routes
 
@@ -216,6 +332,11 @@ class PlainHub:
             Route("/api/v1/logs/{log}/entries", self._plain(self._append), methods=["POST"]),
             Route("/api/v1/logs/{log}/consistency", self._plain(self._consistency)),
             Route("/api/v1/logs/{log}/cosignatures", self._plain(self._cosign), methods=["POST"]),
+            Route("/api/v1/motions", self._plain(self._motions), methods=["GET"]),
+            Route("/api/v1/motions", self._plain(self._propose), methods=["POST"]),
+            Route(
+                "/api/v1/motions/{id}/signatures", self._plain(self._sign_motion), methods=["POST"]
+            ),
             Route("/api/v1/sites/heartbeat", self._plain(self._heartbeat), methods=["POST"]),
             Route("/api/v1/datasets", self._plain(self._dataset), methods=["POST"]),
             Route(
@@ -278,7 +399,7 @@ class PlainHub:
                 "title": "North Hospital",
                 "hub_name": HUB,
                 "events_vkey": str(self.events.verifier),
-                "consortium": CONSORTIUM,
+                "consortium": self.consortium.state.agreement_id if self.consortium.state else "",
                 "signers": {"release": "ssh-ed25519 AAAAC3Nza"},
                 "fleet": {"host": "127.0.0.1", "port": 8443},
                 "bundle_sha256": BUNDLE,
@@ -319,31 +440,44 @@ class PlainHub:
         self.refusals.append(body)
         return {}
 
+    def _motions(self, *_: Any) -> list[dict[str, Any]]:
+        return [self.told(motion) for motion in self.motions]
+
+    def _propose(self, _: Request, body: bytes) -> dict[str, Any]:
+        asked = json.loads(body)
+        text = base64.b64decode(asked["text_base64"])
+        return self.try_motion(self.lay(asked["log"], text, asked["line"]))
+
+    def _sign_motion(self, request: Request, body: bytes) -> dict[str, Any]:
+        motion = request.path_params["id"]
+        self.motions[motion]["lines"].append(body.decode())
+        return self.try_motion(motion)
+
     def _checkpoint(self, request: Request, _: bytes) -> bytes:
-        if not self.log.entries:
+        log = self._log_of(request)
+        if not log.entries:
             raise NotReady("there is no such log.", "")
-        plain = parse(self.checkpoint())
-        note = assemble(plain.text, [*plain.lines, *self.log.lines])
+        plain = parse(self.checkpoint(log))
+        note = assemble(plain.text, [*plain.lines, *log.lines])
         if request.query_params.get("latest"):
             return note
-        assert self.log.state is not None
-        Policy.parse(policy_of_charter(self.log.state.charter)).judge(note)
+        Policy.parse(family_of(log.name).policy(log.state)).judge(note)
         return note
 
     def _entries(self, request: Request, _: bytes) -> bytes:
         start, stop = (int(request.query_params[name]) for name in ("from", "to"))
-        return entry_bundle(self.log.entries[start:stop])
+        return entry_bundle(self._log_of(request).entries[start:stop])
 
-    def _append(self, _: Request, body: bytes) -> dict[str, Any]:
-        return {"index": self.log.take(body), "leaf_hash": leaf_hash(body).hex()}
+    def _append(self, request: Request, body: bytes) -> dict[str, Any]:
+        return {"index": self._log_of(request).take(body), "leaf_hash": leaf_hash(body).hex()}
 
     def _consistency(self, request: Request, _: bytes) -> dict[str, Any]:
         old, new = (int(request.query_params[name]) for name in ("from", "to"))
-        hashes = self.log.tree().consistency(old, new)
+        hashes = self._log_of(request).tree().consistency(old, new)
         return {"hashes": [base64.b64encode(value).decode() for value in hashes]}
 
-    def _cosign(self, _: Request, body: bytes) -> dict[str, Any]:
-        self.log.lines.append(body.decode())
+    def _cosign(self, request: Request, body: bytes) -> dict[str, Any]:
+        self._log_of(request).lines.append(body.decode())
         return {}
 
     def _heartbeat(self, _: Request, body: bytes) -> dict[str, Any]:
@@ -447,13 +581,22 @@ class World:
             authority=lambda _: CA, open=lambda *_: contextlib.nullcontext(self.http)
         )
 
-    def joined(self, passphrase: str | None = None, **limits: Any) -> Rooms:
-        """Join with a real home and return its parts, wired to this hub and clock."""
+    def joined(
+        self, passphrase: str | None = None, *, founded: bool = True, **limits: Any
+    ) -> Rooms:
+        """Join with a real home and return its parts, wired to this hub and clock.
+
+        With `founded`, the agreement is signed here as well, and its log is mirrored.
+        """
         from site_node.gate.invitation import read_code
 
         applicant = Applicant("North Hospital", passphrase, lambda n: _bytes(n, self))
         join(self.home, read_code(self.code()), applicant, self.connections())
-        return self.rooms(**limits)
+        rooms = self.rooms(**limits)
+        if founded:
+            rooms.motions.sign(rooms.motions.find(self.hub.found()), passphrase, None)
+            rooms.witness.step(CONSORTIUM)
+        return rooms
 
     def rooms(self, **limits: Any) -> Rooms:
         """The site's parts over its home, as a new process would make them."""
@@ -478,6 +621,7 @@ class World:
         self.hub.propose(self.charter(rooms, **changes))
         rooms.steward.approve(STUDY, None, None)
         self.launch()
+        rooms.witness.step(CONSORTIUM)
         rooms.witness.step(STUDY)
 
     def launch(self) -> None:
@@ -531,7 +675,7 @@ class World:
         return {
             "title": "Opacity",
             "summary": "Whether an opacity is seen.",
-            "consortium": CONSORTIUM,
+            "consortium": self.hub.consortium.state.agreement_id,
             "origin": f"{HUB}/study/{STUDY}",
             "log_key": str(self.hub.log_key.verifier),
             "hub_key": str(self.hub.events.verifier),

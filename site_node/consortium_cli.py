@@ -1,0 +1,160 @@
+"""`consilium site motions|sign|admit|suspend|resume|agreement`: what several hospitals decide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compliance.errors import NotReady
+from site_node.gate.export import find_mirrored
+from site_node.gate.motion_page import agreement_lines, list_lines, motion_lines
+from site_node.gate.motions import Motion
+from site_node.gate.say import passphrase_of, typed_confirmation
+from site_node.wiring import Rooms, open_site
+
+Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")]
+Passphrase = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give these commands to `consilium site`."""
+    for command in (motions, sign, admit, suspend, resume, agreement):
+        app.command()(command)
+
+
+def motions(*, home: Home = None, as_json: AsJson = False) -> None:
+    """List the texts that wait for the signatures of several hospitals.
+
+    Example: consilium site motions
+    """
+    with open_site(home) as rooms:
+        rows = rooms.motions.all()
+    _speak([row.plain() for row in rows], list_lines(rows), as_json=as_json)
+
+
+def sign(
+    motion: Annotated[str, typer.Argument(help="Id of the text, at least 6 characters.")],
+    *,
+    yes: Yes = False,
+    passphrase_file: Passphrase = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a text that waits, and sign it with the hospital's key.
+
+    Example: consilium site sign 4f1c22ab90d1
+    """
+    with open_site(home) as rooms:
+        told = _sign(rooms, rooms.motions.find(motion), yes=yes, passphrase_file=passphrase_file)
+    _speak(told, [_outcome(told)], as_json=as_json)
+
+
+def admit(
+    site: Annotated[str, typer.Argument(metavar="NAME", help="Such as lake.example.")],
+    *,
+    yes: Yes = False,
+    passphrase_file: Passphrase = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign the admission of a hospital that asks for it.
+
+    Example: consilium site admit lake.example
+    """
+    with open_site(home) as rooms:
+        found = rooms.motions.admission(site)
+        told = _sign(rooms, found, yes=yes, passphrase_file=passphrase_file)
+    _speak(told, [_outcome(told)], as_json=as_json)
+
+
+def suspend(
+    site: Annotated[str, typer.Argument(metavar="NAME", help="Such as lake.example.")],
+    *,
+    reason: Annotated[str, typer.Option(help="policy security inactive")] = "security",
+    passphrase_file: Passphrase = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose that a hospital is suspended; the other hospitals sign or do not.
+
+    Example: consilium site suspend lake.example --reason security
+    """
+    with open_site(home) as rooms:
+        rooms.look_at_consortium()
+        secret = passphrase_of(passphrase_file, rooms.settings.keys)
+        told = rooms.motions.suspend(site, reason, secret)
+    _speak(told, [_outcome(told)], as_json=as_json)
+
+
+def resume(
+    study: Annotated[str, typer.Argument(help="Study or charter id, at least 6 characters.")],
+    *,
+    passphrase_file: Passphrase = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Agree that a stopped study goes on; all active hospitals must.
+
+    Example: consilium site resume 00112233445566aa
+    """
+    with open_site(home) as rooms:
+        full = find_mirrored(rooms.mirror, study)
+        secret = passphrase_of(passphrase_file, rooms.settings.keys)
+        told = rooms.motions.resume(full, secret)
+    _speak(told, [_outcome(told)], as_json=as_json)
+
+
+def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
+    """Show the agreement in force by this hospital's own copy of the consortium's log.
+
+    Example: consilium site agreement
+    """
+    with open_site(home) as rooms:
+        rooms.look_at_consortium()
+        state = rooms.mirror.consortium()
+    if state is None:
+        raise NotReady(
+            "the consortium is not founded yet, or its log is not mirrored here.",
+            "See which texts wait: `consilium site motions`.",
+        )
+    standing = {site: str(row.standing) for site, row in state.members.items()}
+    told = {
+        "agreement_id": state.agreement_id,
+        "agreement": state.agreement.plain(),
+        "members": standing,
+        "size": state.size,
+    }
+    lines = [
+        f"Agreement id, to compare by telephone: {state.agreement_id}",
+        *agreement_lines(state.agreement, standing),
+    ]
+    _speak(told, lines, as_json=as_json)
+
+
+def _sign(
+    rooms: Rooms, motion: Motion, *, yes: bool, passphrase_file: Path | None
+) -> dict[str, Any]:
+    """Show the page, ask, sign the very text that was shown, and look at the log."""
+    typed = None if yes else typed_confirmation(motion_lines(motion), "id of this text")
+    secret = passphrase_of(passphrase_file, rooms.settings.keys)
+    told = rooms.motions.sign(motion, secret, typed)
+    rooms.look_at_consortium()
+    return told
+
+
+def _outcome(told: dict[str, Any]) -> str:
+    if told["state"] == "carried":
+        return f"Signed as {told['by']}: with this signature it stands in the log."
+    wanting = ", ".join(told["wanting"]) or "nobody"
+    return f"Signed as {told['by']}; it waits. Could still sign: {wanting}."
+
+
+def _speak(value: Any, lines: list[str], *, as_json: bool) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))
