@@ -43,9 +43,10 @@ class House:
         names: Sequence[str] = NAMES,
         *,
         founded: bool = True,
+        address: str = "https://127.0.0.1:8443",
     ) -> None:
         home = folder / "hub"
-        assert main(["hub", "init", "--home", str(home), "--json"]) == 0
+        assert main(["hub", "init", "--home", str(home), "--address", address, "--json"]) == 0
         capsys.readouterr()
         (home / "bundle").mkdir(exist_ok=True)
         signed = {"bundle_sha256": sha256_id(b"fab"), "verifications": [], "signers": {"a": "ssh"}}
@@ -53,9 +54,7 @@ class House:
         self.time = Time()
         self.draws = 0
         self.hub = HubRooms(load_hub(home), clock=self.time, random=self._random)
-        self.http = httpx.Client(
-            transport=InProcess(create_app(self.hub)), base_url="https://127.0.0.1:8443"
-        )
+        self.http = httpx.Client(transport=InProcess(create_app(self.hub)), base_url=address)
         self.sites = {name: self._join(folder / name, name) for name in names}
         if founded:
             self._found()

@@ -25,6 +25,7 @@ from tests.site_node.gate.world import (
     VERSION,
     World,
     key,
+    public_of,
 )
 
 SECRET = "correct horse battery"
@@ -233,10 +234,11 @@ def test_leaving_a_study_that_was_never_signed_says_so(rooms: Rooms) -> None:
 
 def test_a_late_signature_joins_the_running_study(world: World) -> None:
     """A study that runs already is joined by a statement in its log, signed by the hospital."""
-    rooms = world.joined(passphrase=SECRET)
+    rooms = world.joined(passphrase=SECRET, founded=False)
+    agreement = world.hub.found(THEM, "west.example")
+    rooms.motions.sign(rooms.motions.find(agreement), SECRET, None)
     body = world.charter(rooms)
-    west = {"name": "west.example", "witness": str(key("west.example/witness", 4).verifier)}
-    west |= {role: str(key(f"west.example/{role}").verifier) for role in ("institution", "node")}
+    west = {"name": "west.example", **public_of("west.example")}
     legal = body.legal.plain()
     legal["sites"] = [*legal["sites"], {**legal["sites"][0], "site": "west.example"}]
     data = [row.plain() for row in body.datasets]
@@ -304,11 +306,13 @@ def test_everything_that_leaves_is_in_the_journal_first(world: World, rooms: Roo
 
     sent = [row["data"] for row in rooms.journal.lines() if row["kind"] == "sent"]
     assert [row["what"] for row in sent] == [
+        "motion.signature",
+        "cosignature",
         "dataset.registered",
         "dataset.description",
         "charter.signature",
     ]
-    assert sent[0]["sha256"] == sha256_id(world.hub.datasets[0])
+    assert sent[2]["sha256"] == sha256_id(world.hub.datasets[0])
 
 
 def test_a_journal_line_can_be_neither_changed_nor_deleted(rooms: Rooms) -> None:

@@ -295,7 +295,7 @@ def test_entries_that_do_not_lead_to_the_signed_root_are_an_alarm(
     world.time.forward(seconds=3)
     other = world.hub.note("study.stopped", _stop())
     world.hub.log.entries.append(other)
-    world.hub.checkpoint = lambda: shown  # type: ignore[method-assign]
+    world.hub.checkpoint = lambda log=None: shown  # type: ignore[method-assign]
 
     step = rooms.witness.step(STUDY)
 

@@ -66,6 +66,12 @@ def key(name: str, kind: int = 1) -> SigningKey:
     return SigningKey(name, kind, hashlib.sha256(name.encode()).digest())
 
 
+def public_of(site: str) -> dict[str, str]:
+    """The public keys of a hospital that only has keys."""
+    kinds = {"institution": 1, "node": 1, "witness": COSIGNATURE}
+    return {role: str(key(f"{site}/{role}", kind).verifier) for role, kind in kinds.items()}
+
+
 @dataclass
 class Time:
     """The time in this world."""
@@ -140,24 +146,23 @@ class PlainHub:
 
     # ------------------------------------------------------------------ the consortium
 
-    def found(self, *, sign: bool = True, **changes: Any) -> str:
-        """Lay an agreement of north (as it joined) and south before them; south has signed it."""
-        ours = {role: str(vkey) for role, vkey in self.members[US].items()}
-        theirs = {role: str(key(f"{THEM}/{role}").verifier) for role in ("institution", "node")}
-        theirs["witness"] = str(key(f"{THEM}/witness", COSIGNATURE).verifier)
+    def found(self, *others: str, **changes: Any) -> str:
+        """Lay an agreement before north (as it joined) and others (south), who have signed it."""
+        others = others or (THEM,)
+        rows = {US: {role: str(vkey) for role, vkey in self.members[US].items()}}
+        rows |= {name: public_of(name) for name in others}
         body = {
             "title": "Two towns",
             "hub": str(self.events.verifier),
             "origin": self.consortium_key.name,
             "log_key": str(self.consortium_key.verifier),
             "members": [
-                {"name": name, **keys, "country": "SE"}
-                for name, keys in sorted({US: ours, THEM: theirs}.items())
+                {"name": name, **keys, "country": "SE"} for name, keys in sorted(rows.items())
             ],
-            "signatures_required": 2,
+            "signatures_required": len(rows),
             "admit_k": 2,
             "amend_k": 2,
-            "quorum": {"k": 1, "witnesses": [US, THEM]},
+            "quorum": {"k": 1, "witnesses": sorted(rows)},
             "floors": {"min_examples": 1, "min_cell": 1, "min_sites": 2},
             "profiles": ["gdpr"],
             "documents": [],
@@ -165,8 +170,7 @@ class PlainHub:
             **changes,
         }
         text = write_event("agreement", body, time=self.time.text())
-        lines = [key(f"{THEM}/institution").line(text)] if sign else []
-        return self.lay(CONSORTIUM, text, *lines)
+        return self.lay(CONSORTIUM, text, *(key(f"{n}/institution").line(text) for n in others))
 
     def lay(self, log: str, text: bytes, *lines: str) -> str:
         """Keep a text that waits for signatures; returns its id."""
@@ -636,6 +640,7 @@ class World:
             Hash of the model that the round made.
         """
         order = self.hub.open_round(number)
+        rooms.witness.step(CONSORTIUM)
         rooms.witness.step(STUDY)
         value = {"value": 0.871, "low": 0.82, "high": 0.91, "n": n, "positives": n // 2}
         claim = MetricClaim("before_training", "test", {"auroc": value})
@@ -670,8 +675,7 @@ class World:
         public = rooms.keys.public
         ours = {"name": US, "institution": str(public.institution), "node": str(public.node)}
         ours["witness"] = str(public.witness)
-        theirs = {"name": THEM, "witness": str(key(f"{THEM}/witness", COSIGNATURE).verifier)}
-        theirs |= {role: str(key(f"{THEM}/{role}").verifier) for role in ("institution", "node")}
+        theirs = {"name": THEM, **public_of(THEM)}
         return {
             "title": "Opacity",
             "summary": "Whether an opacity is seen.",
