@@ -18,9 +18,9 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from compliance.errors import NotReady
+from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
-from site_node import consortium_cli
+from site_node import consortium_cli, custody_cli
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -44,7 +44,7 @@ from site_node.gate.say import (
     welcome_lines,
 )
 from site_node.store.journal import StoreFailed
-from site_node.wiring import open_site
+from site_node.wiring import Rooms, open_site
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,13 +113,25 @@ def join(
     answer = joining.join(folder, invitation, applicant, joining.Connections())
     with open_site(folder) as rooms:
         rooms.journal.write("joined", hub=invitation.address, sent="public keys and the invitation")
-        waits = bool(answer.get("consortium"))
-        if waits:
-            rooms.look_at_consortium()
-            rooms.motions.ask_admission(country.upper() or joining.UNSAID, secret)
+        waits = _ask_admission(rooms, country.upper(), secret) if answer.get("consortium") else None
     told = {"site": invitation.site, "hub": str(answer["hub_name"]), "home": str(folder)}
     lines = welcome_lines(told, protected=secret is not None, waits=waits)
     speak(told, as_json=as_json, lines=lines)
+
+
+def _ask_admission(rooms: Rooms, country: str, secret: str | None) -> int:
+    """Ask the members for admission while the passphrase is at hand; how many must agree.
+
+    0 when it could not be asked now: the hospital has joined in any case and asks later.
+    """
+    try:
+        rooms.look_at_consortium()
+        rooms.motions.ask_admission(country or joining.UNSAID, secret)
+    except ConsiliumError as error:
+        rooms.journal.write("trouble", what="admission", said=str(error))
+        return 0
+    state = rooms.mirror.consortium()
+    return state.agreement.admit_k if state else 0
 
 
 @app.command("import")
@@ -421,7 +433,8 @@ def evaluate(
         speak(told, as_json=as_json, lines=[f"{len(scores)} patients scored; {out} stays here."])
 
 
-consortium_cli.add_to(app)
+consortium_cli.add_to(app, act)
+custody_cli.add_to(app, act)
 
 
 def export_bundle(argv: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from compliance.errors import NotReady
 from site_node.gate.export import find_mirrored
+from site_node.gate.joining import UNSAID
 from site_node.gate.motion_page import agreement_lines, list_lines, motion_lines
 from site_node.gate.motions import Motion
 from site_node.gate.say import passphrase_of, typed_confirmation
@@ -23,10 +25,10 @@ Passphrase = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Give these commands to `consilium site`."""
+def add_to(app: typer.Typer, act: Callable[[Any], Any]) -> None:
+    """Give these commands to `consilium site`; `act` words what a full disk would say."""
     for command in (motions, sign, admit, suspend, resume, agreement):
-        app.command()(command)
+        app.command()(act(command))
 
 
 def motions(*, home: Home = None, as_json: AsJson = False) -> None:
@@ -59,18 +61,24 @@ def sign(
 def admit(
     site: Annotated[str, typer.Argument(metavar="NAME", help="Such as lake.example.")],
     *,
+    country: Annotated[str, typer.Option(help="For the own admission: two letters.")] = "",
     yes: Yes = False,
     passphrase_file: Passphrase = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign the admission of a hospital that asks for it.
+    """Sign the admission of a hospital that asks for it; with the own name, ask for it.
 
     Example: consilium site admit lake.example
     """
     with open_site(home) as rooms:
-        found = rooms.motions.admission(site)
-        told = _sign(rooms, found, yes=yes, passphrase_file=passphrase_file)
+        rooms.look_at_consortium()
+        if site == rooms.settings.site:
+            secret = passphrase_of(passphrase_file, rooms.settings.keys)
+            told = rooms.motions.ask_admission(country.upper() or _country(rooms), secret)
+        else:
+            found = rooms.motions.admission(site)
+            told = _sign(rooms, found, yes=yes, passphrase_file=passphrase_file)
     _speak(told, [_outcome(told)], as_json=as_json)
 
 
@@ -138,11 +146,19 @@ def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
     _speak(told, lines, as_json=as_json)
 
 
+def _country(rooms: Rooms) -> str:
+    """What the log says already; a new hospital that tells none is of `ZZ`."""
+    state = rooms.mirror.consortium()
+    known = state.members.get(str(rooms.settings.site)) if state else None
+    return known.country if known else UNSAID
+
+
 def _sign(
     rooms: Rooms, motion: Motion, *, yes: bool, passphrase_file: Path | None
 ) -> dict[str, Any]:
     """Show the page, ask, sign the very text that was shown, and look at the log."""
-    typed = None if yes else typed_confirmation(motion_lines(motion), "id of this text")
+    page = [] if yes else motion_lines(motion, rooms.motions.in_force(motion))
+    typed = None if yes else typed_confirmation(page, "id of this text")
     secret = passphrase_of(passphrase_file, rooms.settings.keys)
     told = rooms.motions.sign(motion, secret, typed)
     rooms.look_at_consortium()
@@ -152,6 +168,8 @@ def _sign(
 def _outcome(told: dict[str, Any]) -> str:
     if told["state"] == "carried":
         return f"Signed as {told['by']}: with this signature it stands in the log."
+    if told["state"] == "kept":
+        return f"Signed as {told['by']}: kept until the hub answers."
     wanting = ", ".join(told["wanting"]) or "nobody"
     return f"Signed as {told['by']}; it waits. Could still sign: {wanting}."
 

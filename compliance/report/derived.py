@@ -11,6 +11,7 @@ from compliance.ledger.proof import write_proof
 from compliance.ledger.tiles import tile_files
 from compliance.report import (
     contributions,
+    controls,
     disclosures,
     exchanges,
     governance,
@@ -29,7 +30,16 @@ from compliance.rules.policies import policy_in_force
 PROVEN_KINDS = ("charter", "charter.amended", "round.closed", "dataset.reduced")
 PROVEN_PREFIXES = ("release.", "model.", "study.")
 PROVEN_SUFFIX = ".withdrawn"
-PRODUCERS = (governance, keys, privacy, disclosures, participation, contributions, exchanges)
+PRODUCERS = (
+    governance,
+    keys,
+    privacy,
+    disclosures,
+    participation,
+    contributions,
+    controls,
+    exchanges,
+)
 EVENTS = ("index", "time", "type", "actor", "signers", "signed", "leaf_sha256")
 
 

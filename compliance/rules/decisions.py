@@ -113,6 +113,19 @@ def may_review(state: LogState, said: Said) -> Verdict:
     return ALLOWED
 
 
+def review(state: StudyState, said: Said) -> None:
+    """Open a case, or close every open one about entries that were all looked through again."""
+    body = said.as_(ReviewNoted)
+    if body.result == "opened_case":
+        state.open_cases[said.index] = body
+    elif body.result == "closed_case":
+        state.open_cases = {
+            index: case
+            for index, case in state.open_cases.items()
+            if case.from_ < body.from_ or case.to > body.to
+        }
+
+
 def may_erase(state: LogState, said: Said) -> Verdict:
     """That something was erased may always be said."""
     return ALLOWED

@@ -58,7 +58,7 @@ FAMILIES: dict[str, tuple[Rule, Effect]] = {
     "key.rotated": (keys.may_rotate, keys.rotate),
     "decision.denied": (decisions.may_deny, decisions.deny),
     "export.created": (decisions.may_export, decisions.noted),
-    "review.noted": (decisions.may_review, decisions.noted),
+    "review.noted": (decisions.may_review, decisions.review),
     "erasure.done": (decisions.may_erase, decisions.noted),
 }
 """For each kind: may it be said, and what it changes."""

@@ -15,6 +15,7 @@ from typing import Any
 from compliance.errors import Refused
 from compliance.ledger.merkle import Tree
 from compliance.records.charter import CharterBody
+from compliance.records.decisions import ReviewNoted
 from compliance.records.reasons import Excluded, Missing
 from compliance.records.rounds import MetricReported, UpdateSubmitted
 from compliance.rules.keyring import KeyRing
@@ -90,6 +91,7 @@ class StudyState:
     participation: dict[str, int] = field(default_factory=dict)
     stopped: int | None = None
     closed: str | None = None
+    open_cases: dict[int, ReviewNoted] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:

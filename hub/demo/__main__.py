@@ -105,7 +105,7 @@ def _prepare(play: acts.Play, asked: argparse.Namespace, show: Show) -> dict[str
     with show.step("join", "the hospitals make their keys and join"):
         acts.join_hospitals(play)
     with show.step("found", "the hospitals sign the agreement of their consortium"):
-        acts.found(play)
+        show.say(f"     agreement {acts.found(play)}")
         acts.enrol_researcher(play)
         acts.open_dashboard(play)
     with show.step("images", "DICOM files are laid out, one folder per hospital"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from compliance.errors import NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
+from compliance.report import controls
 from compliance.report.bundle import Material
 from compliance.report.export import (
     Made,
@@ -22,6 +23,7 @@ from compliance.report.export import (
     put,
     silent,
 )
+from compliance.report.kinds import CONTROLS
 from compliance.report.reading import read_log
 from compliance.report.request import PATIENCE_SECONDS, Request
 from compliance.rules.policies import policy_in_force
@@ -116,7 +118,8 @@ class ExportService:
         log = read_log(self._ledger.entries(study, 0, size), note)
         files = self._attachments.of(study, log, asked)
         tell("drawing the report")
-        drawn = report_pdf.render(log, {f"data/{name}": data for name, data in files.items()})
+        given = {f"data/{name}": data for name, data in files.items()}
+        drawn = report_pdf.render(log, given, controls.files(log, given)[CONTROLS])
         files |= {"report.pdf": drawn} if drawn is not None else {}
         material = Material(log.entries, note, self._keys.events, files)
         policy = policy_in_force(log.state)

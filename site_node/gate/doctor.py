@@ -52,7 +52,7 @@ def examine(patient: Patient) -> list[Check]:
     """Look at everything; a row that cannot be looked at says why."""
     questions: list[Callable[[Patient], Check]] = [_folder, _disk, _shared_memory, _joined]
     if patient.settings.joined:
-        questions += [_keys, _hub, _clock, _logs, _outbox]
+        questions += [_keys, _hub, _clock, _consortium, _logs, _outbox]
     questions.append(_datasets)
     rows = []
     for question in questions:
@@ -157,16 +157,45 @@ def _clock(patient: Patient) -> Check:
     return Check("clock", well=True, finding=f"The clocks differ by {ahead:+.0f} s.")
 
 
+def _consortium(patient: Patient) -> Check:
+    state = patient.mirror.consortium()
+    if state is None:
+        return Check(
+            "consortium", well=True,
+            finding="No consortium is mirrored here; see `consilium site motions`.",
+        )  # fmt: skip
+    mine = state.members.get(str(patient.settings.site))
+    if mine is None:
+        return Check(
+            "member_waiting", well=False,
+            finding="The members have not admitted this hospital yet.",
+            fix="Ask them to run `consilium site admit NAME`; no study comes here before.",
+        )  # fmt: skip
+    if mine.standing != "active":
+        return Check(
+            "member_silent", well=False,
+            finding=f"By the consortium's log this hospital is {mine.standing} since entry "
+            f"{mine.since}.",
+            fix="Speak with the other hospitals: they can admit it again.",
+        )  # fmt: skip
+    agreement = state.agreement_id.removeprefix("sha256:")[:16]
+    return Check(
+        "consortium", well=True,
+        finding=f"Agreement {agreement}… of {len(state.active_members())} active members.",
+    )  # fmt: skip
+
+
 def _logs(patient: Patient) -> Check:
     alarms = patient.mirror.alarms()
     if alarms:
         first = alarms[0]
         return Check(
             "log_disagrees", well=False,
-            finding=f"{len(alarms)} alarms; study {first.study}: {first.finding}",
-            fix="Stop, keep this machine as it is, and call the auditor.",
+            finding=f"{len(alarms)} alarms; log {first.study}: {first.finding}",
+            fix="Stop, keep this machine as it is, and call the auditor; for them run "
+            "`consilium site evidence --out DIR`.",
         )  # fmt: skip
-    heads = patient.mirror.heads()
+    heads = patient.mirror.all_heads()
     return Check("logs", well=True, finding=f"{len(heads)} logs mirrored, none contradicts itself.")
 
 

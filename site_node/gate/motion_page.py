@@ -15,11 +15,20 @@ from compliance.signing.keys import VerifierKey
 from site_node.gate.motions import Motion
 
 
-def motion_lines(motion: Motion) -> list[str]:
-    """The page of one text."""
+def motion_lines(motion: Motion, before: Record | None = None) -> list[str]:
+    """The page of one text.
+
+    Args:
+        motion: the text.
+        before: the agreement or charter in force that it would replace; the page says what changes.
+    """
     body = motion.event.body
     tell = _PAGES.get(type(body))
     lines = tell(body) if tell else [str(body.plain())]
+    if isinstance(body, AgreementAmended | CharterAmended) and before is not None:
+        after = body.agreement if isinstance(body, AgreementAmended) else body.charter
+        lines += ["", "What changes against the text in force:"]
+        lines += changes(before.plain(), after.plain()) or ["  nothing"]
     return [
         *lines,
         "",
@@ -27,6 +36,26 @@ def motion_lines(motion: Motion) -> list[str]:
         f"Signed so far: {', '.join(motion.signed) or 'nobody'}",
         f"Could still sign: {', '.join(motion.wanting) or 'nobody'}",
     ]
+
+
+def changes(before: Any, after: Any, place: str = "") -> list[str]:
+    """Every field that differs between two texts, by its place: what it was, what it becomes."""
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(before.keys() | after.keys())
+        pairs = [(f"{place}.{name}" if place else name, name) for name in names]
+        found = [changes(before.get(name), after.get(name), where) for where, name in pairs]
+        return [line for lines in found for line in lines]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        rows = enumerate(zip(before, after, strict=True))
+        found = [changes(old, new, f"{place}[{number}]") for number, (old, new) in rows]
+        return [line for lines in found for line in lines]
+    return [f"  {place}: {_short(before)}  ->  {_short(after)}"]
+
+
+def _short(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def list_lines(rows: list[Motion]) -> list[str]:

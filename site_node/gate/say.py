@@ -281,13 +281,23 @@ def typed_confirmation(lines: list[str], what: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def welcome_lines(told: dict[str, str], *, protected: bool, waits: bool) -> list[str]:
-    """What joining came to, and what is next; `waits` when members must admit it first."""
+def welcome_lines(told: dict[str, str], *, protected: bool, waits: int | None) -> list[str]:
+    """What joining came to, and what is next.
+
+    Args:
+        told: site, hub and home.
+        protected: whether the hospital's key has a passphrase.
+        waits: how many members must admit it; 0 when they were not asked yet, None before the
+            consortium is founded.
+    """
     lines = [f"{told['site']} has joined {told['hub']}. Keys and settings: {told['home']}."]
     if not protected:
         lines.append("The hospital's key has NO passphrase: whoever reads the file can sign.")
-    if waits:
-        lines.append("It waits for the members: each runs `consilium site admit NAME`.")
-    else:
+    admit = f"consilium site admit {told['site']}"
+    if waits is None:
         lines.append("When the hub lays the agreement before you: consilium site motions.")
+    elif waits:
+        lines.append(f"It waits for {waits} members: each of them runs `{admit}`.")
+    else:
+        lines.append(f"The members were not asked yet. Ask them: {admit}.")
     return [*lines, "Next: consilium site import, then consilium site serve."]

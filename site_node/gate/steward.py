@@ -12,15 +12,15 @@ from typing import Any
 
 from compliance.canonical import digest_of
 from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
-from compliance.records.reasons import Leaving, StudyRefused
+from compliance.records.reasons import Departure, Leaving, StudyRefused
 from compliance.records.types import time_text
 from compliance.signing.keys import SigningKey
-from site_node.gate.card import Draft, card, findings
+from site_node.gate.card import Draft, card, findings, read_draft
 from site_node.gate.drafts import Drafts
 from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
-from site_node.gate.mirror import Mirror
+from site_node.gate.mirror import CONSORTIUM, Mirror
 from site_node.gate.statements import Statements
 from site_node.store import outbox
 from site_node.store import studies as decisions
@@ -192,6 +192,39 @@ class Steward:
             "study": draft.study,
             "withdrawn": reason,
             "on_record": bool(told and told.sent) and self._statements.waiting() == 0,
+        }
+
+    def leave(self, reason: str) -> dict[str, Any]:
+        """Leave every signed study, then the consortium, at once and alone.
+
+        Raises:
+            NotReady: the reason is not in the list, or there is no consortium to leave.
+        """
+        check_reason(reason, Departure)
+        agreement = self._agreement()
+        with self._sessions() as session:
+            signed = [row for row in decisions.all_decisions(session)
+                      if row.state == decisions.SIGNED and row.study != CONSORTIUM]  # fmt: skip
+        for row in signed:
+            self._remember(
+                read_draft(row.charter_id, row.text),
+                decisions.WITHDRAWN,
+                row.line,
+                sent=False,
+                reason="policy",
+            )
+        self.keep_word()
+        node = self._keys.node
+        body = {"site": node.name.partition("/")[0], "reason": reason}
+        note = self._statements.seal("member.left", body, log=agreement, key=node)
+        with self._sessions.begin() as session:
+            self._statements.keep(session, note, study=CONSORTIUM, way=outbox.ENTRIES)
+            self._journal.within(session, "member.left", rule=reason)
+        self._statements.deliver(self._hub())
+        return {
+            "left": reason,
+            "studies": [row.study for row in signed],
+            "on_record": self._statements.waiting() == 0,
         }
 
     def keep_word(self) -> None:

@@ -122,6 +122,29 @@ class Life(RuleBasedStateMachine):
         """The hub opens a round of all who may."""
         self.attempt("round.opened", self.world.opening(), HUB, how="right")
 
+    @rule(costs=st.lists(epsilon, min_size=3, max_size=3), ended=honest)
+    def play(self, costs: list[str], ended: bool) -> None:
+        """A round is opened, every hospital of it sends something, and it is closed."""
+        self.open_honestly()
+        for who, cost in zip(SITES, costs, strict=True):
+            body = self.world.training(who, dp=make.cost(epsilon=cost))
+            self.attempt("update.submitted", body, f"{who}/node", how="right")
+        if ended:
+            self.close("")
+
+    @precondition(lambda self: self.world.state.open_round is not None)
+    @rule(who=site, cost=epsilon)
+    def submit_in_turn(self, who: str, cost: str) -> None:
+        """A hospital submits an update of the open round, whatever happened to it meanwhile."""
+        body = self.world.training(who, dp=make.cost(epsilon=cost))
+        self.attempt("update.submitted", body, f"{who}/node", how="right")
+
+    @precondition(lambda self: self.world.state.stopped is not None)
+    @rule()
+    def resume_honestly(self) -> None:
+        """All active hospitals lift the stop together."""
+        self.resume(self.world.state.active_sites(), hub_too=False)
+
     @rule(who=site, cost=epsilon, n=st.sampled_from([120, 120, 20, 19]), by=name, fair=honest)
     def submit(self, who: str, cost: str, n: int, by: str, fair: bool) -> None:
         """A hospital, or somebody in its name, submits an update."""
@@ -148,7 +171,9 @@ class Life(RuleBasedStateMachine):
     def leave(self, who: str, by: str, fair: bool) -> None:
         """A hospital, or somebody in its name, leaves."""
         node = f"{who}/node"
-        self.attempt("site.withdrawn", {"reason": "policy"}, node, node if fair else by, how="right")
+        self.attempt(
+            "site.withdrawn", {"reason": "policy"}, node, node if fair else by, how="right"
+        )
 
     @rule(who=site, role=st.sampled_from(["institution", "institution", "node"]), now=honest)
     def join(self, who: str, role: str, now: bool) -> None:
@@ -257,7 +282,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def both_readers_agree(self) -> None:
-        """The second reader finds nothing that must not be there, and the same rights as the fold."""
+        """The second reader finds nothing forbidden, and the same rights as the fold."""
         if not hasattr(self, "world"):
             return
         account, ledger = self.account, self.world.rooms.ledger
@@ -301,7 +326,7 @@ def test_no_sequence_of_statements_leads_round_signatures_budget_or_withdrawal(
     house: House,
 ) -> None:
     """No round without the signatures, no ε above the signed cap, no update of one who left."""
-    live(house, max_examples=20, stateful_step_count=35)
+    live(house, max_examples=40, stateful_step_count=35)
 
 
 @pytest.mark.long

@@ -74,7 +74,9 @@ def test_time_cannot_be_bent(world: Federation) -> None:
     ahead = world.draft("study.stopped", STOP, HUB)
     clock = make.later(world.time, minutes=-10, seconds=-1)
     assert refused(world.push(ahead, now=clock)) == "time.clock"
-    odd = parse(world.draft("study.stopped", STOP, HUB)).text.replace(b':00Z","type"', b':60Z","type"')
+    odd = parse(world.draft("study.stopped", STOP, HUB)).text.replace(
+        b':00Z","type"', b':60Z","type"'
+    )
     assert refused(world.push(seal(odd, world.key(HUB)))) == "time.form"
 
     border = make.later(world.state.newest_time, minutes=-10)
@@ -82,7 +84,7 @@ def test_time_cannot_be_bent(world: Federation) -> None:
 
 
 def test_nobody_is_dropped_in_silence(world: Federation) -> None:
-    """A round is closed with every hospital of it in exactly one place, with what it really sent."""
+    """Every hospital of a round stands in exactly one place, with what it really sent."""
     world.opened().submitted(EAST, NORTH)
     used = world.closing()["used"]
     lies: list[tuple[str, dict[str, Any]]] = [
@@ -190,7 +192,7 @@ def commitment(salt: bytes, payload: Any) -> str:
 
 
 def test_forgetting_keeps_the_proof() -> None:
-    """The payload proves the commitment as long as it is kept; without it the log holds as before."""
+    """A kept payload proves its commitment; without it the log holds as before."""
     log = golden()
     entries = [entry.encode() for entry in log["entries"]]
     events = [parse_event(parse(entry).text) for entry in entries]

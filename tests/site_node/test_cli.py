@@ -4,118 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-import time
-import warnings
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 
-from compliance.command import main
 from compliance.report.verify import verify
-from hub.services.authority import make_authority
 from site_node.wiring import open_site
-from tests.site_node.gate.world import STUDY, US, Shelf, World, key
-
-with warnings.catch_warnings():  # typer 0.20 imports names that click 8.5 calls old
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import site_node.cli  # noqa: F401 - loaded once, here
-
-
-class Site:
-    """Types commands for one home and reads what they print."""
-
-    def __init__(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
-        self.world, self._capsys = world, capsys
-        self.said = ""
-
-    def run(self, *words: str, group: str = "site") -> tuple[int, str]:
-        """Run a command; returns its exit code and standard output."""
-        self._capsys.readouterr()
-        code = main([group, *words, "--home", str(self.world.home)])
-        out, self.said = self._capsys.readouterr()
-        assert "Traceback" not in out + self.said
-        return code, out
-
-    def ask(self, *words: str) -> Any:
-        """Run a command with --json that must be done."""
-        code, out = self.run(*words, "--json")
-        assert code == 0, self.said
-        return json.loads(out)
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate authority and a server certificate for loopback."""
-    folder = tmp_path_factory.mktemp("tls")
-    make_authority(folder / "tls", "hub.example", "127.0.0.1", datetime.now(UTC))
-    return folder / "tls"
-
-
-@pytest.fixture
-def world(tmp_path: Path, tls: Path) -> Iterator[World]:
-    """The hub of the tests behind real TLS, at the real time."""
-    made = World(tmp_path, datetime.now(UTC).replace(microsecond=0))
-    listener = socket.create_server(("127.0.0.1", 0))
-    made.hub.address = f"https://127.0.0.1:{listener.getsockname()[1]}"
-    made.hub.ca = (tls / "ca.pem").read_bytes()
-    config = uvicorn.Config(
-        made.hub.app(),
-        ssl_certfile=str(tls / "server.pem"),
-        ssl_keyfile=str(tls / "server.key"),
-        log_level="critical",
-        lifespan="off",
-        ws="none",
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield made
-    server.should_exit = True
-    thread.join()
-    listener.close()
-
-
-@pytest.fixture
-def site(world: World, capsys: pytest.CaptureFixture[str]) -> Site:
-    """A technician's shell."""
-    return Site(world, capsys)
-
-
-@pytest.fixture
-def member(site: Site) -> Site:
-    """The same after joining."""
-    site.ask("join", site.world.code(), "--no-passphrase", "--title", "North Hospital")
-    return site
-
-
-@pytest.fixture
-def shelf(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one dataset of the test world in place of an imported one."""
-    held = Shelf(world.home / "datasets" / "chest")
-    monkeypatch.setattr("site_node.wiring.Catalogue", lambda *_: held)
-
-
-def proposed(member: Site, **changes: Any) -> None:
-    """A charter that waits for this hospital."""
-    with open_site(member.world.home) as rooms:
-        member.world.hub.propose(member.world.charter(rooms, **changes))
-
-
-def launched(member: Site) -> None:
-    """A study that this hospital signed and its witness has seen."""
-    proposed(member)
-    member.ask("approve", STUDY, "--yes")
-    member.world.launch()
-    with open_site(member.world.home) as rooms:
-        rooms.witness.step(STUDY)
-        rooms.witness.follow_quorum(STUDY)
+from tests.site_node.gate.world import STUDY, US, key
+from tests.site_node.shell import Site, launched, proposed
 
 
 def test_a_site_joins_with_one_code(site: Site) -> None:
@@ -262,7 +158,7 @@ def test_the_doctor_ends_with_two_when_something_is_wrong(site: Site) -> None:
 def test_the_journal_shows_what_left(member: Site) -> None:
     """Joining is the first line; the newest come last."""
     assert member.ask("journal")[0]["kind"] == "joined"
-    assert "joined" in member.run("journal", "--limit", "1")[1]
+    assert "cosignature" in member.run("journal", "--limit", "1")[1]
 
 
 @pytest.mark.usefixtures("shelf")

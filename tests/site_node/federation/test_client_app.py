@@ -129,7 +129,7 @@ def test_a_study_that_was_not_signed_here_touches_no_data(house: House, site: Ro
 
     site.witness.step(house.study)
     with site.store.begin() as session:
-        row = studies.all_decisions(session)[0]
+        (row,) = studies.signed_in(session, house.study)
         session.delete(row)
     site.catalogue.asked.clear()  # type: ignore[attr-defined]
 

@@ -11,8 +11,9 @@ from compliance.errors import NotReady
 from site_node.federation.agent import Agent, only_one
 from site_node.gate.doctor import as_plain, examine
 from site_node.gate.say import check_lines, journal_lines
+from site_node.store import outbox
 from site_node.wiring import Rooms
-from tests.site_node.gate.world import STUDY, World
+from tests.site_node.gate.world import CONSORTIUM, STUDY, World, key, public_of
 
 
 class Quiet:
@@ -222,3 +223,85 @@ def test_what_flowers_node_waits_for_is_said_once(rooms: Rooms, said: list[str])
         "Flower's node: waiting to be activated again (≤ 60 s).",
         "Flower's node: up.",
     ]
+
+
+def test_a_heartbeat_names_every_log_with_size_and_root(
+    world: World, rooms: Rooms, agent: Agent
+) -> None:
+    """Enough for a restored hub to see how far its hospitals have been: the consortium too."""
+    agent.tick()
+
+    told = world.hub.heartbeats[0]["states"]
+    head = rooms.mirror.head(CONSORTIUM)
+    assert told["logs"] == {STUDY: 1, CONSORTIUM: head.size}  # type: ignore[union-attr]
+    assert told["roots"].keys() == told["logs"].keys()
+    assert told["agreement"] == world.hub.consortium.state.agreement_id
+
+
+def test_the_consortiums_log_is_looked_at_before_any_study(world: World, agent: Agent) -> None:
+    """Who belongs and which studies there are is known before a study's log is read."""
+    world.hub.asked.clear()
+
+    agent.tick()
+
+    looks = [line for line in world.hub.asked if line.endswith("/checkpoint")]
+    assert looks[0] == f"GET /api/v1/logs/{CONSORTIUM}/checkpoint"
+    assert f"GET /api/v1/logs/{STUDY}/checkpoint" in looks
+
+
+def test_a_hospital_that_waits_for_admission_asks_for_no_study(world: World) -> None:
+    """It mirrors the consortium's log, and neither registers data nor looks at studies."""
+    rooms, said = world.joined(founded=False), list[str]()
+    two = ("south.example", "west.example")
+    rows = [{"name": name, **public_of(name), "country": "SE"} for name in two]
+    quorum = {"k": 1, "witnesses": list(two)}
+    world.hub.try_motion(world.hub.found(*two, members=rows, quorum=quorum, signatures_required=2))
+    world.hub.asked.clear()
+
+    Agent(rooms=rooms, supervisor=Quiet(Event()), say=said.append).tick()
+
+    assert rooms.standing() == "waiting"
+    assert "GET /api/v1/studies" not in world.hub.asked
+    assert (world.hub.datasets, said) == ([], [])
+
+
+def test_a_hospital_that_the_others_suspended_stops_its_worker(world: World) -> None:
+    """By its own fold: no warm worker waits for orders that would be refused."""
+    rooms = world.joined(founded=False)
+    motion = world.hub.found("south.example", "west.example")
+    rooms.motions.sign(rooms.motions.find(motion), None, None)
+    world.launched(rooms)
+    assert rooms.may_work()
+    others = [key(f"{name}/institution") for name in ("south.example", "west.example")]
+    world.hub.agreed("member.suspended", *others, site="north.example", reason="security")
+
+    Agent(rooms=rooms, supervisor=Quiet(Event()), say=print).tick()
+
+    assert not rooms.may_work()
+
+
+def test_a_registration_that_came_too_late_is_made_again(world: World, rooms: Rooms) -> None:
+    """A hub that was away for days refuses the old statement; a new one tells the same."""
+    rooms.registrar.register_new()
+    with rooms.store.begin() as session:
+        for row in outbox.of_way(session, outbox.DATASETS):
+            outbox.mark_refused(session, row.text_sha256, "time.order")
+
+    world.time.forward(days=2)
+
+    assert rooms.registrar.register_new() == 1
+    assert rooms.registrar.register_new() == 0
+
+
+def test_a_statement_that_the_hub_did_not_hear_waits(world: World, rooms: Rooms) -> None:
+    """A request that the hub does not accept says nothing about the statement inside."""
+    rooms.registrar.register_new()
+    known = world.hub.members["north.example"]
+    world.hub.members["north.example"] = known | {"node": key("another").verifier}
+    rooms.statements.deliver(rooms.hub)
+    assert (rooms.statements.waiting(), world.hub.datasets) == (1, [])
+
+    world.hub.members["north.example"] = known
+    rooms.statements.deliver(rooms.hub)
+
+    assert (rooms.statements.waiting(), len(world.hub.datasets)) == (0, 1)
