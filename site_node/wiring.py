@@ -316,7 +316,8 @@ class Rooms:
         try:
             self.witness.step(CONSORTIUM)
         except ConsiliumError as error:
-            self.journal.write("trouble", what="mirror", study=CONSORTIUM, said=str(error))
+            if not isinstance(error, NotReady) or self.mirror.head(CONSORTIUM):
+                self.journal.write("trouble", what="mirror", study=CONSORTIUM, said=str(error))
 
     @cached_property
     def recorder(self) -> Recorder:
