@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from compliance.records.kinds import STUDY
+from compliance.report.controls import schema
 from compliance.rules.phases import MOVING, STEPS, WRONG, Phase
 from compliance.rules.words import SENTENCES
 from dashboard.settings import Settings as DashboardSettings
@@ -110,6 +112,11 @@ def states_page() -> str:
     return HEADER + "\n".join([intro, *diagram, "", *rows, "", outro]) + "\n"
 
 
+def controls_schema() -> str:
+    """The form of a bundle's controls.json, for foreign readers."""
+    return json.dumps(schema(), indent=1) + "\n"
+
+
 KINDS = tuple(dict.fromkeys(kind for _, kind in STEPS))
 
 
@@ -125,6 +132,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "states.md": states_page,
+    "schemas/controls-1.schema.json": controls_schema,
 }
 
 

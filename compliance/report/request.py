@@ -24,6 +24,8 @@ class Request:
         site: leave out what other hospitals wrote about their data.
         documents: folder with the charter's documents to add; None: only their hashes.
         names: whether printed names are in the bundle.
+        profiles: laws that `controls.json` answers to; empty: those of the consortium's agreement,
+            or all.
         purpose: what it is for; stands in the log.
         wait: seconds to wait for witnesses.
         home: whose home.
@@ -36,6 +38,7 @@ class Request:
     site: str | None = None
     documents: Path | None = None
     names: bool = True
+    profiles: tuple[str, ...] = ()
     purpose: str = "audit"
     wait: float = PATIENCE_SECONDS
     home: Path | None = None
@@ -52,6 +55,12 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         "--documents", type=Path, metavar="DIR", help="add the charter's documents from a folder"
     )
     parser.add_argument("--without-names", action="store_true", help="leave out printed names")
+    parser.add_argument(
+        "--profiles",
+        default="",
+        metavar="LIST",
+        help="laws that controls.json answers to: gdpr,hipaa",
+    )
     parser.add_argument("--purpose", choices=PURPOSES, default="audit", help="stands in the log")
     parser.add_argument(
         "--wait", type=float, default=PATIENCE_SECONDS, metavar="S", help="seconds for witnesses"
@@ -80,6 +89,7 @@ def parse_request(words: Sequence[str]) -> Request:
         site=asked.site,
         documents=asked.documents,
         names=not asked.without_names,
+        profiles=tuple(filter(None, asked.profiles.split(","))),
         purpose=asked.purpose,
         wait=asked.wait,
         home=asked.home,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from compliance.canonical import sha256_id
@@ -11,6 +11,7 @@ from compliance.ledger.checkpoint import parse_text
 from compliance.records.charter import CharterBody
 from compliance.report.attached import check_attached
 from compliance.report.consortium import consortium_files
+from compliance.report.controls import recorded
 from compliance.report.export import documents_in, others_left_out
 from compliance.report.log import Log
 from compliance.report.people import write_people
@@ -22,10 +23,10 @@ from hub.storage import studies as rows
 from hub.storage.database import Database
 
 CONSORTIUM = "consortium"
-Names = Callable[[str], Mapping[str, str]]
+Names = Callable[[Sequence[bytes]], Mapping[str, str]]
 
 
-def nobody(_: str) -> Mapping[str, str]:
+def nobody(_: Sequence[bytes]) -> Mapping[str, str]:
     """Printed names where no directory is kept."""
     return {}
 
@@ -38,7 +39,7 @@ class Attachments:
         ledger: keeps the consortium's own log.
         releases: cards and models that may be handed out.
         home: where the Flower bundle is found.
-        names: printed name by key or directory id, for one study.
+        names: printed name by key or directory id, for the persons in these entries of a study.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Attachments:
         for path, data in files.items():
             if not path.endswith(".safetensors"):
                 check_attached(log, f"data/{path}", data, {})
-        names = self._names(study) if asked.names else {}
-        return files | agreed | ({"people.csv": write_people(names)} if names else {})
+        names = self._names(log.entries) if asked.names else {}
+        files |= agreed | recorded(asked.profiles)
+        return files | ({"people.csv": write_people(names)} if names else {})
 
     def _model(self, study: str, log: Log) -> dict[str, bytes]:
         """Cards and model that were released within this prefix of the log."""

@@ -54,7 +54,7 @@ class ExportService:
         home: where finished files lie and the Flower bundle is found.
         clock: the time now.
         random: source of tickets.
-        names: printed names for `people.csv`, by study.
+        names: printed names for `people.csv`, of the persons in these entries.
     """
 
     def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
@@ -83,12 +83,13 @@ class ExportService:
         out: Path,
         *,
         purpose: str = "audit",
+        names: bool = True,
         wait: float = PATIENCE_SECONDS,
         on_behalf: dict[str, Any] | None = None,
         tell: Tell = silent,
     ) -> dict[str, Any]:
         """Build a study's bundle as usual, without waiting for its receipt: see `export`."""
-        asked = Request(study=study, out=out, purpose=purpose, wait=wait)
+        asked = Request(study=study, out=out, purpose=purpose, names=names, wait=wait)
         return self.export(asked, on_behalf=on_behalf, tell=tell, patient=False)
 
     def export(

@@ -9,6 +9,7 @@ from compliance.errors import NotReady
 from compliance.ledger.checkpoint import parse_text
 from compliance.records.charter import CharterBody
 from compliance.report.bundle import Material
+from compliance.report.controls import recorded
 from compliance.report.export import (
     Made,
     Tell,
@@ -55,7 +56,7 @@ def export(
     size = parse_text(parse(note).text).size
     log = read_log(mirror.entries(full, 0, size), note)
     charter = log.state.charter
-    files = record.descriptions(charter)
+    files = record.descriptions(charter) | recorded(asked.profiles)
     files |= documents_in(asked.documents, charter) if asked.documents else {}
     policy = policy_in_force(log.state)
     material = Material(log.entries, note, keys.node, files)

@@ -268,3 +268,19 @@ def test_the_command_writes_a_bundle_tells_progress_apart_and_explains_a_missing
     assert "verifying" in told.err
     assert not (tmp_path / "early").exists()
     assert command([*words, "--out", str(tmp_path), "--purpose", "fun"]) == 2
+
+
+def test_the_profiles_of_an_export_are_chosen_and_recorded_in_it(house, study, tmp_path):
+    """Clauses of the laws that were asked for; the bundle verifies with that choice."""
+    house.witness(NORTH, SOUTH)
+    asked = Request(study=study, out=tmp_path, profiles=("hipaa",), wait=0)
+
+    made = house.rooms.exports.export(asked)
+
+    data = Path(made["bundle"]).read_bytes()
+    with zipfile.ZipFile(made["bundle"]) as bundle:
+        (name,) = (path for path in bundle.namelist() if path.endswith("data/controls.json"))
+        assert json.loads(bundle.read(name))["profiles"] == ["hipaa"]
+    assert verify(data, house.rooms.ledger.policy(study)).exit_code == 0
+    with pytest.raises(NotReady, match="no choice of profiles"):
+        house.rooms.exports.export(replace(asked, profiles=("iso",)))

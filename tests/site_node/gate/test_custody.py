@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from compliance.canonical import sha256_id
 from compliance.errors import NotProven, NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
 from compliance.ledger.policy import Policy
-from compliance.records.envelope import write_event
 from compliance.report.compare import compare, read_evidence
 from compliance.rules.logs import family_of
-from compliance.signing.keyfile import read_public
-from compliance.signing.note import parse, parse_line
+from compliance.signing.keyfile import read_public, write_key
+from compliance.signing.keys import SigningKey
+from compliance.signing.note import parse
 from site_node.gate.evidence import write_evidence, write_mirror
-from site_node.gate.motion_page import motion_lines
-from site_node.gate.motions import read_motion
 from site_node.wiring import Rooms
 from tests.house import House
 from tests.site_node.gate.world import CONSORTIUM, STUDY, World
@@ -88,6 +85,9 @@ def test_a_new_witness_key_cosigns_the_checkpoint_that_contains_it(house: House)
     north = house.sites["north.example"]
     rotate(north, "witness")
     new = read_public(north.keys.coming("witness"))
+    house.time.forward(seconds=6)
+    north.witness.step(CONSORTIUM)
+    assert north.rotation.settle() == []  # the study's log has not shown it yet
 
     outcomes = look(house)
 
@@ -161,6 +161,19 @@ def test_a_rotation_that_was_interrupted_goes_on_with_the_same_key(house: House)
     assert told["vkey"] == str(made)
 
 
+def test_a_key_that_was_seen_before_is_not_announced(house: House) -> None:
+    """The fold here says so before anything is signed, and nothing waits to be sent."""
+    north = house.sites["north.example"]
+    seen = north.keys.institution(None)
+    write_key(north.keys.coming("node"), SigningKey("north.example/node", 1, seen.seed))
+
+    with pytest.raises(Refused) as caught:
+        rotate(north, "node")
+
+    assert caught.value.rule == "key.reuse"
+    assert north.statements.waiting() == 0
+
+
 @pytest.mark.parametrize(("role", "reason"), [("flower", "planned"), ("node", "takeover")])
 def test_another_word_than_the_lists_replaces_no_key(house: House, role: str, reason: str) -> None:
     """Roles and reasons are closed lists."""
@@ -226,6 +239,25 @@ def test_two_checkpoints_of_one_size_are_evidence_by_themselves(
         compare(pair[0], pair[1], rooms.steward.show(STUDY)["policy"])
 
 
+def test_entries_that_the_hub_never_signed_are_no_evidence(world: World) -> None:
+    """What is kept leads to the root that the log signed, or it is not kept: it proves nothing."""
+    rooms = world.joined()
+    world.launched(rooms)
+    world.hub.open_round()
+    shown = world.hub.checkpoint()
+    world.hub.log.entries.pop()
+    world.time.forward(seconds=3)
+    world.hub.log.entries.append(
+        world.hub.note("study.stopped", {"reason": "operator", "on_behalf": None})
+    )
+    world.hub.checkpoint = lambda log=None: shown  # type: ignore[method-assign]  # one face only
+
+    rooms.witness.step(STUDY)
+
+    kept = rooms.mirror.evidence(rooms.mirror.alarms()[0].id)
+    assert set(kept) == {"known.checkpoint", "shown.checkpoint", "consistency.txt"}
+
+
 def test_evidence_can_be_neither_changed_nor_deleted(world: World) -> None:
     """The site's own database keeps what an alarm rests on."""
     rooms = world.joined()
@@ -264,100 +296,3 @@ def test_the_mirror_as_files_is_a_whole_log_that_anybody_can_read(
         assert family_of(row["log"]).replay(found.entries).size == row["witnessed"]
         latest = parse_text(parse((folder / "checkpoint.latest").read_bytes()).text)
         assert latest.size == row["size"]
-
-
-# ------------------------------------------------------------------------------------- motions
-
-
-def test_a_signature_waits_for_a_hub_that_rests_and_is_the_same_later(world: World) -> None:
-    """Signed by a person here; handed over by the agent, which signs nothing itself."""
-    rooms = world.joined(founded=False)
-    motion = rooms.motions.find(world.hub.found())
-    world.hub.away = True
-    told = rooms.motions.sign(motion, None, None)
-    rooms.motions.keep_word()
-    assert (told["state"], rooms.consortium()) == ("kept", None)
-
-    world.hub.away = False
-    rooms.motions.keep_word()
-
-    assert world.hub.motions[motion.motion]["state"] == "carried"
-    assert rooms.consortium() is not None
-    rooms.motions.keep_word()
-    assert len(world.hub.motions[motion.motion]["lines"]) == 2
-
-
-def test_a_text_made_for_another_log_is_not_signed(world: World) -> None:
-    """An admission of another consortium, laid before these members, gets no signature."""
-    rooms = world.joined()
-    text = write_event(
-        "member.suspended",
-        {"site": "south.example", "reason": "security"},
-        time=world.time.text(),
-        actor="south.example/institution",
-        log=sha256_id(b"another consortium"),
-        nonce="cd" * 16,
-        kinds=family_of(CONSORTIUM).kinds,
-    )
-    motion = rooms.motions.find(world.hub.lay(CONSORTIUM, text))
-
-    with pytest.raises(Refused) as caught:
-        rooms.motions.sign(motion, None, None)
-
-    assert caught.value.rule == "event.log"
-    assert world.hub.motions[motion.motion]["lines"] == []
-
-
-def test_a_text_that_the_own_fold_denies_is_not_signed(world: World) -> None:
-    """More signatures could not make this one true: nobody of that name can be suspended."""
-    rooms = world.joined()
-    text = write_event(
-        "member.suspended",
-        {"site": "lake.example", "reason": "security"},
-        time=world.time.text(),
-        actor="south.example/institution",
-        log=rooms.agreement_id(),
-        nonce="ef" * 16,
-        kinds=family_of(CONSORTIUM).kinds,
-    )
-    motion = rooms.motions.find(world.hub.lay(CONSORTIUM, text))
-
-    with pytest.raises(Refused) as caught:
-        rooms.motions.sign(motion, None, None)
-
-    assert caught.value.rule == "member.known"
-
-
-def test_the_text_that_was_shown_is_signed_whatever_the_hub_holds_by_then(world: World) -> None:
-    """Between page and passphrase the hub puts another text under the id: its bytes get nothing."""
-    rooms = world.joined(founded=False)
-    shown = rooms.motions.find(world.hub.found())
-    kept = world.hub.motions[shown.motion]
-    kept["text"] = kept["text"].replace(b"Two towns", b"Two tombs")
-
-    with pytest.raises(Refused):
-        rooms.motions.sign(shown, None, None)
-
-    line = parse_line(kept["lines"][-1])
-    institution = rooms.keys.public.institution
-    assert institution.verifies(shown.text, line.signature)
-    assert not institution.verifies(kept["text"], line.signature)
-    with pytest.raises(Refused):
-        read_motion(world.hub.told(shown.motion))
-
-
-def test_the_page_of_a_change_names_every_field_that_changes(house: House) -> None:
-    """What stands in the agreement in force, and what it would become."""
-    north = house.sites["north.example"]
-    state = north.mirror.consortium()
-    assert state is not None
-    body = state.agreement.plain()
-    body["floors"] = body["floors"] | {"min_examples": 2}
-    told = {"agreement": body, "previous": state.version_id}
-
-    north.motions.propose(CONSORTIUM, "agreement.amended", told, None)
-
-    (motion,) = [row for row in north.motions.all() if row.state == "open"]
-    page = motion_lines(motion, north.motions.in_force(motion))
-    assert "  floors.min_examples: 5  ->  2" in page
-    assert not any("title:" in line for line in page)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compliance.errors import NotReady
-from compliance.report.request import Request
+from compliance.report.bag import read_zip
+from compliance.report.request import Request, parse_request
 from compliance.report.verify import verify
 from site_node.gate.export import export, find_mirrored
 from site_node.wiring import Rooms
@@ -102,3 +104,17 @@ def test_a_size_that_this_site_does_not_keep_is_told(rooms: Rooms, tmp_path: Pat
 
     with pytest.raises(NotReady, match="not of 77"):
         export(rooms.mirror, rooms.keys, asked, record=rooms.recorder)
+
+
+def test_a_hospital_chooses_the_laws_that_its_bundle_answers_to(
+    rooms: Rooms, tmp_path: Path
+) -> None:
+    """The choice stands in the bundle, which verifies with it."""
+    rooms.witness.follow_quorum(STUDY)
+    words = [STUDY, "--out", str(tmp_path), "--profiles", "gdpr,ehds"]
+
+    told = export(rooms.mirror, rooms.keys, parse_request(words), record=rooms.recorder)
+
+    _, files = read_zip(Path(told["bundle"]).read_bytes())
+    assert json.loads(files["data/controls.json"])["profiles"] == ["ehds", "gdpr"]
+    assert verify(Path(told["bundle"]).read_bytes(), told["policy"]).exit_code == 0

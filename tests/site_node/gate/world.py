@@ -61,9 +61,9 @@ DESCRIPTION = {"shape": [1, 28, 28], "classes": ["normal", "pneumonia"], "task":
 VERSION = sha256_id(b"chest, first version")
 
 
-def key(name: str, kind: int = 1) -> SigningKey:
-    """A test key that follows from its name; never used elsewhere."""
-    return SigningKey(name, kind, hashlib.sha256(name.encode()).digest())
+def key(name: str, kind: int = 1, *, seed: str = "") -> SigningKey:
+    """A test key that follows from its name (or from another word); never used elsewhere."""
+    return SigningKey(name, kind, hashlib.sha256((seed or name).encode()).digest())
 
 
 def public_of(site: str) -> dict[str, str]:
