@@ -104,7 +104,7 @@ def test_a_planted_configuration_has_no_effect(tmp_path: Path) -> None:
 def test_a_signed_in_person_reaches_streamlit_and_nobody_else_does(tmp_path: Path) -> None:
     """Sign-in, page and live connection through the real process; it ends cleanly all the same."""
     quiet: Any = SimpleNamespace(readouterr=lambda: ("", ""))
-    house = House(tmp_path / "house", quiet, names=())
+    house = House(tmp_path / "house", quiet, names=(), founded=False)
     house.hub.accounts.enrol(house.hub.accounts.add("celine", "researcher"), PASSWORD)
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
