@@ -17,10 +17,11 @@ from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
 from compliance.ledger.merkle import check_consistency
-from compliance.ledger.policy import Policy, policy_of_charter
+from compliance.ledger.policy import Policy
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event
 from compliance.rules.fold import replay
+from compliance.rules.policies import policy_in_force
 from compliance.signing.keys import VerifierKey, decode_base64
 from compliance.signing.note import parse, parse_line
 
@@ -163,7 +164,7 @@ class _Proof:
         if not self.entries:
             raise NotProven("entries", "the log has no entry, not even a charter")
         state = replay(self.entries)
-        derived = Policy.parse(policy_of_charter(state.charter))
+        derived = Policy.parse(policy_in_force(state))
         given = Policy.parse(self.policy) if self.policy else None
         own = given is not None and given.log is not None and given.log.name == state.charter.origin
         rules = given if own and given is not None else derived
@@ -174,7 +175,7 @@ class _Proof:
         if root != checkpoint.root:
             raise NotProven("root", "the entries do not give the root that the log has signed")
         if own and str(derived.log) != str(rules.log):
-            raise NotProven("policy", "the charter names another log key than the policy")
+            raise NotProven("policy", "the log has another key in force than the policy names")
         return self._standing(rules, checkpoint, own=own, quorate=quorate)
 
     def _standing(

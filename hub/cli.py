@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,6 +20,7 @@ from hub.federation import bundle
 from hub.federation.runner import build_supervisor
 from hub.main import port_is_free
 from hub.main import serve as serve_hub
+from hub.options import Home, Json, say
 from hub.services.authority import make_authority
 from hub.services.presence import ABSENT, Presence
 from hub.settings import (
@@ -44,13 +44,6 @@ add_to(app)
 
 PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""
-
-Home = Annotated[Path | None, typer.Option("--home", help="Folder of this hub.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-def _say(plain: dict[str, Any], words: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(plain, ensure_ascii=False) if as_json else words)
 
 
 def _rooms(home: Path | None) -> Rooms:
@@ -94,7 +87,7 @@ def init(
     words = f"The hub's home is {folder}.\nOne-time link of the first admin (24 h): {link}\nNext: "
     words += "consilium hub sign-bundle, then consilium hub serve; when the hospitals have joined: "
     words += "consilium hub found"
-    _say({"home": str(folder), "link": link, "code": code}, words, as_json=as_json)
+    say({"home": str(folder), "link": link, "code": code}, words, as_json=as_json)
 
 
 def _init(settings: Settings, admin: str) -> tuple[str, str]:
@@ -154,7 +147,7 @@ def sign_bundle(
     moment = int(datetime.now(UTC).timestamp())  # noqa: TID251 - Flower wants the time of signing
     made = bundle.sign(settings.home / "bundle", read_key(path), moment, process_environment())
     words = f"Bundle {made.sha256} is signed by {', '.join(made.signers)}."
-    _say({"bundle_sha256": made.sha256, "signers": made.signers}, words, as_json=as_json)
+    say({"bundle_sha256": made.sha256, "signers": made.signers}, words, as_json=as_json)
 
 
 @app.command()
@@ -170,7 +163,7 @@ def serve(*, home: Home = None, as_json: Json = False) -> None:
     rooms.ready()
     port_is_free(settings.bind, settings.listen_port)
     plain = {"address": settings.address}
-    _say(plain, f"The hub starts at {settings.address}.", as_json=as_json)
+    say(plain, f"The hub starts at {settings.address}.", as_json=as_json)
     with presence.hold():
         supervisor = build_supervisor(rooms, functools.partial(typer.echo, err=True))
         rooms.superlink = supervisor.status
@@ -192,7 +185,7 @@ def invite(
     code, expires = _rooms(home).members.invite(site, title)
     words = f"Invitation of {site}, good until {expires}, one use:\n{code}\n"
     words += "The hospital runs: consilium site join CODE"
-    _say({"site": site, "code": code, "expires": expires}, words, as_json=as_json)
+    say({"site": site, "code": code, "expires": expires}, words, as_json=as_json)
 
 
 @users.command("add")
@@ -212,7 +205,7 @@ def add_user(
     code = rooms.accounts.add(name, role, site)
     link = rooms.enrol_link(code)
     plain = {"name": name, "role": role, "link": link, "code": code}
-    _say(plain, f"One-time link of {name} (24 h): {link}", as_json=as_json)
+    say(plain, f"One-time link of {name} (24 h): {link}", as_json=as_json)
 
 
 @app.command()
@@ -238,7 +231,7 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
     lines += [
         f"  study {row['study']}: {row['title']}, {row['phase']}" for row in rooms.studies.all()
     ]
-    _say(plain, "\n".join(lines), as_json=as_json)
+    say(plain, "\n".join(lines), as_json=as_json)
     if not plain["ready"]:
         raise typer.Exit(2)
 
@@ -258,7 +251,7 @@ def upgrade(*, home: Home = None, as_json: Json = False) -> None:
     Example: consilium hub upgrade
     """
     revision = _rooms(home).upgrade()
-    _say({"revision": revision}, f"The database is of revision {revision}.", as_json=as_json)
+    say({"revision": revision}, f"The database is of revision {revision}.", as_json=as_json)
 
 
 @app.command()
@@ -280,7 +273,7 @@ def model(
         raise NotReady(
             f"{out} cannot be written ({error.strerror}).", "Name another file with --out."
         ) from error
-    _say({"model": str(out), "name": name}, f"Written: {out}", as_json=as_json)
+    say({"model": str(out), "name": name}, f"Written: {out}", as_json=as_json)
 
 
 def _progress(text: str) -> None:
@@ -296,5 +289,5 @@ def export_bundle(words: list[str]) -> int:
     made = _rooms(asked.home).exports.export(asked, tell=_progress)
     receipt = made["receipt"] or "not witnessed yet; the next export into this folder writes it"
     sentence = f"Written: {made['bundle']}\nReceipt: {receipt}\nSHA-512 {made['sha512']}"
-    _say(made, sentence, as_json=asked.json)
+    say(made, sentence, as_json=asked.json)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +10,11 @@ import typer
 from compliance.canonical import sha256_id
 from compliance.errors import NotReady
 from compliance.rules.quorum import words
+from hub.options import Home, Json, say
 from hub.services.consortium import Terms
 from hub.settings import load_settings
 from hub.wiring import Rooms, hub_rooms
 
-Home = Annotated[Path | None, typer.Option("--home", help="Folder of this hub.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 PARTS = 3
 
 
@@ -84,7 +82,7 @@ def found(  # noqa: PLR0913 - every term of an agreement is an option
     motion = rooms.consortium.found(terms)
     lines = [f"The agreement {motion['id']} waits for signatures. At each hospital:"]
     lines += [f"  {name}: consilium site sign {motion['id']}" for name in motion["wanting"]]
-    _say(motion, "\n".join(lines), as_json=as_json)
+    say(motion, "\n".join(lines), as_json=as_json)
 
 
 def suspend(
@@ -104,7 +102,7 @@ def suspend(
     if not lift:
         sentence += f"\nWhether {site} stays a member is decided by the other hospitals: "
         sentence += f"consilium site suspend {site} --reason security"
-    _say({"site": site, "served": lift}, sentence, as_json=as_json)
+    say({"site": site, "served": lift}, sentence, as_json=as_json)
 
 
 def motions(*, home: Home = None, as_json: Json = False) -> None:
@@ -119,7 +117,7 @@ def motions(*, home: Home = None, as_json: Json = False) -> None:
         f"wanting {', '.join(row['wanting'])}"
         for row in waiting
     ]
-    _say(found_, "\n".join(lines) or "No text waits for signatures.", as_json=as_json)
+    say(found_, "\n".join(lines) or "No text waits for signatures.", as_json=as_json)
 
 
 def _told(body: dict[str, Any]) -> str:
@@ -161,7 +159,3 @@ def _rooms(home: Path | None) -> Rooms:
     rooms = hub_rooms(load_settings(home))
     rooms.check_database()
     return rooms
-
-
-def _say(plain: Any, sentence: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(plain, ensure_ascii=False) if as_json else sentence)

@@ -7,14 +7,13 @@ and ends with 0 (done), 1 (refused) or 2 (not ready).
 from __future__ import annotations
 
 import functools
-import json
 import secrets
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
@@ -43,18 +42,12 @@ from site_node.gate.say import (
     typed_confirmation,
     welcome_lines,
 )
+from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
 from site_node.store.journal import StoreFailed
 from site_node.wiring import Rooms, open_site
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
-Study = Annotated[str, typer.Argument(help="Study or charter id, at least 6 characters.")]
-Passphrase = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
-]
 
 app = typer.Typer(
     help="A hospital's node: join, import, decide, serve.",
@@ -79,11 +72,6 @@ def act(command: Callable[P, R]) -> Callable[P, R]:
             ) from error
 
     return run
-
-
-def speak(value: Any, *, as_json: bool, lines: list[str]) -> None:
-    """Print JSON for machines or lines for people."""
-    print(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 @app.command()
@@ -252,7 +240,7 @@ def show(
 def approve(
     study: Study,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")] = False,
+    yes: Yes = False,
     passphrase_file: Passphrase = None,
     home: Home = None,
     as_json: AsJson = False,
@@ -322,7 +310,7 @@ def release_model(
         str | None,
         typer.Option("--object", help="leak_test small_cells performance legal other"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")] = False,
+    yes: Yes = False,
     passphrase_file: Passphrase = None,
     home: Home = None,
     as_json: AsJson = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +14,8 @@ from site_node.gate.joining import UNSAID
 from site_node.gate.motion_page import agreement_lines, list_lines, motion_lines
 from site_node.gate.motions import Motion
 from site_node.gate.say import passphrase_of, typed_confirmation
+from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
 from site_node.wiring import Rooms, open_site
-
-Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")]
-Passphrase = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
-]
 
 
 def add_to(app: typer.Typer, act: Callable[[Any], Any]) -> None:
@@ -38,7 +31,7 @@ def motions(*, home: Home = None, as_json: AsJson = False) -> None:
     """
     with open_site(home) as rooms:
         rows = rooms.motions.all()
-    _speak([row.plain() for row in rows], list_lines(rows), as_json=as_json)
+    speak([row.plain() for row in rows], as_json=as_json, lines=list_lines(rows))
 
 
 def sign(
@@ -55,7 +48,7 @@ def sign(
     """
     with open_site(home) as rooms:
         told = _sign(rooms, rooms.motions.find(motion), yes=yes, passphrase_file=passphrase_file)
-    _speak(told, [_outcome(told)], as_json=as_json)
+    speak(told, as_json=as_json, lines=[_outcome(told)])
 
 
 def admit(
@@ -79,7 +72,7 @@ def admit(
         else:
             found = rooms.motions.admission(site)
             told = _sign(rooms, found, yes=yes, passphrase_file=passphrase_file)
-    _speak(told, [_outcome(told)], as_json=as_json)
+    speak(told, as_json=as_json, lines=[_outcome(told)])
 
 
 def suspend(
@@ -98,11 +91,11 @@ def suspend(
         rooms.look_at_consortium()
         secret = passphrase_of(passphrase_file, rooms.settings.keys)
         told = rooms.motions.suspend(site, reason, secret)
-    _speak(told, [_outcome(told)], as_json=as_json)
+    speak(told, as_json=as_json, lines=[_outcome(told)])
 
 
 def resume(
-    study: Annotated[str, typer.Argument(help="Study or charter id, at least 6 characters.")],
+    study: Study,
     *,
     passphrase_file: Passphrase = None,
     home: Home = None,
@@ -116,7 +109,7 @@ def resume(
         full = find_mirrored(rooms.mirror, study)
         secret = passphrase_of(passphrase_file, rooms.settings.keys)
         told = rooms.motions.resume(full, secret)
-    _speak(told, [_outcome(told)], as_json=as_json)
+    speak(told, as_json=as_json, lines=[_outcome(told)])
 
 
 def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
@@ -143,7 +136,7 @@ def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
         f"Agreement id, to compare by telephone: {state.agreement_id}",
         *agreement_lines(state.agreement, standing),
     ]
-    _speak(told, lines, as_json=as_json)
+    speak(told, as_json=as_json, lines=lines)
 
 
 def _country(rooms: Rooms) -> str:
@@ -172,7 +165,3 @@ def _outcome(told: dict[str, Any]) -> str:
         return f"Signed as {told['by']}: kept until the hub answers."
     wanting = ", ".join(told["wanting"]) or "nobody"
     return f"Signed as {told['by']}; it waits. Could still sign: {wanting}."
-
-
-def _speak(value: Any, lines: list[str], *, as_json: bool) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +12,10 @@ import typer
 from compliance.errors import NotReady
 from site_node.gate.evidence import write_evidence, write_mirror
 from site_node.gate.say import passphrase_of
+from site_node.options import AsJson, Home, Passphrase, speak
 from site_node.wiring import open_site
 
-Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
-Passphrase = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
-]
 
 
 def add_to(app: typer.Typer, act: Callable[[Any], Any]) -> None:
@@ -60,7 +55,7 @@ def rotate_key(
         told = rooms.rotation.rotate(
             role, reason, passphrase=secret, new_passphrase=fresh, random=secrets.token_bytes
         )
-    _speak(told, _rotated(told), as_json=as_json)
+    speak(told, as_json=as_json, lines=_rotated(told))
 
 
 def replace_key(
@@ -81,7 +76,7 @@ def replace_key(
         secret = passphrase_of(passphrase_file, rooms.settings.keys)
         told = rooms.rotation.replace(name, vkey, reason, secret)
     lines = [f"{row['log']}: {row['state']}" for row in told]
-    _speak(told, lines, as_json=as_json)
+    speak(told, as_json=as_json, lines=lines)
 
 
 def leave(
@@ -102,8 +97,8 @@ def leave(
         told = rooms.steward.leave(reason)
         rooms.look_at_consortium()
     record = "It is on record." if told["on_record"] else "The hub is told when it answers."
-    _speak(told, [f"Left {len(told['studies'])} studies and the consortium. {record}"],
-           as_json=as_json)  # fmt: skip
+    lines = [f"Left {len(told['studies'])} studies and the consortium. {record}"]
+    speak(told, as_json=as_json, lines=lines)
 
 
 def evidence(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
@@ -118,11 +113,11 @@ def evidence(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
         f"{row['log']} {row['rule']}: consilium audit compare {' '.join(row['compare'])}"
         for row in told
     ]
-    _speak(told, lines or ["No alarm: there is no evidence to write."], as_json=as_json)
+    speak(told, as_json=as_json, lines=lines or ["No alarm: there is no evidence to write."])
 
 
 def mirror(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
-    """Write every mirrored log as static tiles: a lost hub can be rebuilt from them.
+    """Write every mirrored log as static tiles, complete and checkable by anybody.
 
     Example: consilium site mirror --out /srv/copies/logs
     """
@@ -136,7 +131,7 @@ def mirror(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
         f"{row['folder']}"
         for row in told
     ]
-    _speak(told, lines, as_json=as_json)
+    speak(told, as_json=as_json, lines=lines)
 
 
 def _rotated(told: dict[str, Any]) -> list[str]:
@@ -151,7 +146,3 @@ def _rotated(told: dict[str, Any]) -> list[str]:
         ]
     when = "It is in use." if told["in_force"] else "It is put into use when the logs say so."
     return [f"{told['name']} is replaced in {len(told['logs'])} logs. {when}", told["vkey"]]
-
-
-def _speak(value: Any, lines: list[str], *, as_json: bool) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))

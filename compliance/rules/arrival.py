@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from compliance.errors import Malformed
-from compliance.records.decisions import CharterAmended
 from compliance.records.envelope import Event, NotAnEvent, parse_event
-from compliance.records.kinds import KINDS, STUDY
+from compliance.records.kinds import KINDS
 from compliance.records.types import Record, seconds_of
-from compliance.rules.keyring import KeyRing, holders_of
+from compliance.rules.keyring import KeyRing
 from compliance.rules.said import LogState, Said
-from compliance.rules.state import StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 from compliance.signing.note import MAX_BYTES, MAX_LINES, Note, parse
-
-SEVERAL = frozenset({"charter.amended", "study.resumed", "key.rotated"})
-"""Statements that may carry more than one signature."""
 
 LATENESS = timedelta(minutes=10)
 SEVERAL_LATENESS = timedelta(days=30)
@@ -79,33 +74,9 @@ def check_clock(moment: datetime, now: str | None) -> Verdict:
     return ALLOWED
 
 
-def arrive(state: StudyState, data: bytes) -> Said | Denied:
-    """Turn a note into a statement that the rules may judge."""
-    opened = open_note(data)
-    if isinstance(opened, Denied):
-        return opened
-    note, event = opened.note, opened.event
-    if event.type not in STUDY:
-        return Denied("event.type", event.type)
-    wrong = check_signatures(note, state.keys, _added(event))
-    if wrong is not None:
-        return wrong
-    if len(note.lines) > 1 and event.type not in SEVERAL:
-        return Denied("note.form", "more than one signature", "one")
-    return belongs(state, event, signers_of(note), state.keys)
-
-
 def signers_of(note: Note) -> frozenset[str]:
     """Key names under a note."""
     return frozenset(line.name for line in note.lines)
-
-
-def _added(event: Event) -> KeyRing | None:
-    if not isinstance(event.body, CharterAmended):
-        return None
-    ring = KeyRing()
-    ring.adopt(holders_of(event.body.charter), 0)
-    return ring
 
 
 def belongs(state: LogState, event: Event, signers: frozenset[str], keys: KeyRing) -> Said | Denied:

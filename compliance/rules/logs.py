@@ -16,11 +16,19 @@ from compliance.records.types import Record
 from compliance.rules import fold as study_fold
 from compliance.rules.consortium import fold as consortium_fold
 from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.folding import Fold
 from compliance.rules.policies import agreed_policy_in_force, policy_in_force
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import Verdict
 
 State = StudyState | ConsortiumState
+
+
+LIFTED_BY_SIGNATURES = frozenset(
+    {"agreement.signatures", "member.signatures", "charter.signatures", "resume.signatures",
+     "key.authority", "amend.cap", "event.signer"}
+)  # fmt: skip
+"""Refusals of a text that waits for signatures which more of them can lift."""
 
 
 @dataclass(frozen=True)
@@ -30,44 +38,43 @@ class Family:
     Args:
         name: `study` or `consortium`.
         entry0: type of its first entry.
-        kinds: what may stand in it afterwards; hand it to `parse_event` and `write_event`.
-        judge: may this note be the next entry.
-        advance: take an allowed note into the state.
-        replay: fold a whole log.
-        may: the question before the act.
+        fold: what may stand in it afterwards, and by which rules.
         policy: the policy text that follows from the charter or agreement and the keys in force.
     """
 
     name: str
     entry0: str
-    kinds: Mapping[str, type[Record]]
-    judge: Callable[..., Verdict]
-    advance: Callable[[Any, bytes, int], State]
-    replay: Callable[[Iterable[bytes]], State]
-    may: Callable[[Any, str, dict[str, Any], str, str], Verdict]
+    fold: Fold[Any]
     policy: Callable[[Any], str]
 
+    @property
+    def kinds(self) -> Mapping[str, type[Record]]:
+        """What may stand in it; hand it to `parse_event` and `write_event`."""
+        return self.fold.kinds
 
-STUDY = Family(
-    name="study",
-    entry0=kinds.CHARTER,
-    kinds=kinds.STUDY,
-    judge=study_fold.judge,
-    advance=study_fold.advance,
-    replay=study_fold.replay,
-    may=study_fold.may,
-    policy=policy_in_force,
-)
-CONSORTIUM = Family(
-    name="consortium",
-    entry0=kinds.AGREEMENT,
-    kinds=kinds.CONSORTIUM,
-    judge=consortium_fold.judge,
-    advance=consortium_fold.advance,
-    replay=consortium_fold.replay,
-    may=consortium_fold.may,
-    policy=agreed_policy_in_force,
-)
+    @property
+    def judge(self) -> Callable[..., Verdict]:
+        """May this note be the next entry."""
+        return self.fold.judge
+
+    @property
+    def advance(self) -> Callable[[Any, bytes, int], State]:
+        """Take an allowed note into the state."""
+        return self.fold.advance
+
+    @property
+    def replay(self) -> Callable[[Iterable[bytes]], State]:
+        """Fold a whole log."""
+        return self.fold.replay
+
+    @property
+    def may(self) -> Callable[[Any, str, dict[str, Any], str, str], Verdict]:
+        """The question before the act."""
+        return self.fold.may
+
+
+STUDY = Family("study", kinds.CHARTER, study_fold.FOLD, policy_in_force)
+CONSORTIUM = Family("consortium", kinds.AGREEMENT, consortium_fold.FOLD, agreed_policy_in_force)
 
 
 def family_of(name: str) -> Family:

@@ -6,21 +6,17 @@ entry costs as much as the first.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from compliance.errors import Refused
-from compliance.ledger.merkle import Tree
 from compliance.records.charter import CharterBody
 from compliance.records.decisions import ReviewNoted
 from compliance.records.reasons import Excluded, Missing
 from compliance.records.rounds import MetricReported, UpdateSubmitted
-from compliance.rules.keyring import KeyRing
-from compliance.rules.phases import Phase
-from compliance.rules.said import Denial
+from compliance.rules.phases import STEPS, Phase
+from compliance.rules.said import LogState
 
 Pair = tuple[str, str]
 DENIALS_PER_HOUR = 20
@@ -52,8 +48,8 @@ class ClosedRound:
     time: str
 
 
-@dataclass
-class StudyState:
+@dataclass(kw_only=True)
+class StudyState(LogState):
     """Where a study stands after `size` entries.
 
     `signed` are all hospitals that signed the charter in force, `withdrawn` those that left since;
@@ -61,13 +57,6 @@ class StudyState:
     """
 
     charter: CharterBody
-    charter_id: str
-    version_id: str
-    newest_time: str
-    newest: datetime
-    keys: KeyRing = field(default_factory=KeyRing)
-    tree: Tree = field(default_factory=Tree)
-    size: int = 0
     phase: Phase = Phase.READY
     signed: set[str] = field(default_factory=set)
     withdrawn: set[str] = field(default_factory=set)
@@ -81,10 +70,7 @@ class StudyState:
     datasets_withdrawn: set[Pair] = field(default_factory=set)
     epsilon_cap: dict[Pair, Decimal] = field(default_factory=dict)
     epsilon_spent: dict[Pair, Decimal] = field(default_factory=dict)
-    nonces: set[Pair] = field(default_factory=set)
     metrics: list[tuple[int, str, MetricReported]] = field(default_factory=list)
-    denials: list[Denial] = field(default_factory=list)
-    denial_times: dict[str, deque[datetime]] = field(default_factory=dict)
     approvals: dict[Pair, set[str]] = field(default_factory=dict)
     refusals: dict[str, set[str]] = field(default_factory=dict)
     released: dict[str, str] = field(default_factory=dict)
@@ -131,9 +117,9 @@ class StudyState:
         """Whether a closed round made this model."""
         return model_sha256 in self.models and model_sha256 != self.charter.initial_model_sha256
 
-    def root(self, size: int | None = None) -> bytes:
-        """Root of the tree over the first `size` entries (all, if not said)."""
-        return self.tree.root(size)
+    def moved(self, kind: str) -> None:
+        """Take the step of the table, if it has one for this kind."""
+        self.phase = STEPS.get((self.phase, kind), self.phase)
 
     def summary(self) -> dict[str, Any]:
         """The state in plain values, equal for all who read the same log."""

@@ -16,7 +16,7 @@ from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.envelope import Event, parse_event
 from compliance.records.members import MemberAdmitted
 from compliance.records.types import time_text
-from compliance.rules.logs import State, family_of
+from compliance.rules.logs import LIFTED_BY_SIGNATURES, State, family_of
 from compliance.rules.verdict import Denied
 from compliance.signing.note import assemble, parse_line
 from hub.services.clock import Clock, text_of
@@ -28,12 +28,6 @@ from hub.storage.database import Database, Transaction
 
 DAYS = 30
 SHOWN = 50
-WAITING = frozenset(
-    {"agreement.signatures", "member.signatures", "charter.signatures", "resume.signatures",
-     "key.authority", "amend.cap", "event.signer"}
-)  # fmt: skip
-"""Refusals that more signatures can lift."""
-
 OPEN, CARRIED, REFUSED, EXPIRED = "open", "carried", "refused", "expired"
 Founded = Callable[[Transaction], None]
 
@@ -196,7 +190,7 @@ class MotionService:
         note = assemble(row.text, [line for line in lines if _counts(line, signers)])
         verdict = family_of(row.log).judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
-            if verdict.rule in WAITING:
+            if verdict.rule in LIFTED_BY_SIGNATURES:
                 return None
             row.state, row.rule = REFUSED, verdict.rule
             return verdict

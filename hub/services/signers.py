@@ -8,16 +8,14 @@ from compliance.records.envelope import Event
 from compliance.records.keys import KeyRotated
 from compliance.records.members import MemberAdmitted, MemberSuspended
 from compliance.rules.consortium.state import ConsortiumState
-from compliance.rules.logs import State
+from compliance.rules.logs import CONSORTIUM, STUDY, State
 from compliance.rules.state import StudyState
 from compliance.signing.keys import VerifierKey
 
 Signers = dict[str, VerifierKey]
 
-OF_CONSORTIUM = frozenset(
-    {"agreement", "agreement.amended", "member.admitted", "member.suspended", "key.rotated"}
-)
-OF_STUDY = frozenset({"charter.amended", "study.resumed", "key.rotated"})
+OF_CONSORTIUM = CONSORTIUM.fold.several | {CONSORTIUM.entry0}
+OF_STUDY = STUDY.fold.several
 """Kinds of which a text may wait for signatures."""
 
 

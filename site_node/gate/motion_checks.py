@@ -16,17 +16,11 @@ from compliance.records.members import MemberAdmitted
 from compliance.rules.check import Finding
 from compliance.rules.consortium.agreement import check_text
 from compliance.rules.consortium.state import ConsortiumState
-from compliance.rules.logs import State, family_of
+from compliance.rules.logs import LIFTED_BY_SIGNATURES, State, family_of
 from compliance.rules.verdict import Denied
 from site_node.gate.card import Draft
 from site_node.gate.keys import PublicKeys
 from site_node.gate.mirror import CONSORTIUM
-
-LACKING = frozenset(
-    {"agreement.signatures", "member.signatures", "charter.signatures", "resume.signatures",
-     "key.authority", "amend.cap"}
-)  # fmt: skip
-"""Refusals that more signatures can lift."""
 
 
 class Questions:
@@ -79,7 +73,7 @@ class Questions:
         if isinstance(body, MemberAdmitted) and body.site == self._site:
             self._check_own(body.institution, body.node, body.witness, "The admission")
         verdict = family_of(log).may(state, event.type, body.plain(), event.actor or "", event.time)
-        if isinstance(verdict, Denied) and verdict.rule not in LACKING:
+        if isinstance(verdict, Denied) and verdict.rule not in LIFTED_BY_SIGNATURES:
             raise Refused(verdict.rule, verdict.found, verdict.agreed, verdict.sentence)
         if isinstance(body, CharterAmended) and not isinstance(state, ConsortiumState):
             self._check_charter(Draft(state.charter_id, log, text, body.charter))

@@ -14,6 +14,7 @@ from compliance.canonical import digest_of
 from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
 from compliance.records.reasons import Departure, Leaving, StudyRefused
 from compliance.records.types import time_text
+from compliance.rules.policies import policy_in_force
 from compliance.signing.keys import SigningKey
 from site_node.gate.card import Draft, card, findings, read_draft
 from site_node.gate.drafts import Drafts
@@ -76,10 +77,13 @@ class Steward:
         ]
 
     def show(self, study: str) -> dict[str, Any]:
-        """The card of one study: what will happen here."""
+        """The card of one study: what will happen here, and the policy with the keys of now."""
         draft, signed = self._drafts.find(study)
         mine = self._decision(draft.charter_id)
-        return card(draft, self._drafts.here(draft), signed, mine.state if mine else None)
+        told = card(draft, self._drafts.here(draft), signed, mine.state if mine else None)
+        if self._mirror.head(draft.study) is not None:
+            told["policy"] = policy_in_force(self._mirror.state(draft.study))
+        return told
 
     def approve(self, study: str, passphrase: str | None, confirmed: str | None) -> dict[str, Any]:
         """Sign a charter after every rule and the hospital's own policy said yes.

@@ -18,13 +18,14 @@ from compliance.records.agreement import Agreement
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event
 from compliance.records.types import Record, seconds_of, time_text
+from compliance.rules.arrival import SEVERAL_LATENESS
 from compliance.rules.logs import family_of
 from compliance.signing.keys import VerifierKey
 from compliance.signing.note import parse
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import CONSORTIUM
 
-OLDEST, OLDEST_OF_SEVERAL = timedelta(hours=24), timedelta(days=30)
+OLDEST = timedelta(hours=24)
 """How much older than the last cosignature a new entry may be; texts that several sign wait."""
 
 
@@ -131,7 +132,7 @@ def check_age(log: str, new: Sequence[bytes], start: int, cosigned: int) -> None
     before = datetime.fromtimestamp(cosigned, UTC)
     for offset, data in enumerate(new):
         note = parse(data)
-        oldest = OLDEST_OF_SEVERAL if len(note.lines) > 1 else OLDEST
+        oldest = SEVERAL_LATENESS if len(note.lines) > 1 else OLDEST
         said = parse_event(note.text, kinds=family_of(log).kinds).time
         if seconds_of(said) < before - oldest:
             finding = f"entry {start + offset} says {said}, cosigned was {time_text(before)}."

@@ -9,7 +9,7 @@ from compliance.ledger.merkle import leaf_hash, root
 from compliance.records.envelope import parse_event, write_event
 from compliance.records.kinds import CONSORTIUM
 from compliance.rules.consortium.authority import MAY_SAY
-from compliance.rules.consortium.fold import FAMILIES, SEVERAL, advance, judge, may, replay
+from compliance.rules.consortium.fold import FAMILIES, FOLD, advance, judge, may, replay
 from compliance.rules.consortium.state import ConsortiumState, Standing
 from compliance.rules.verdict import Allowed
 from compliance.signing.keys import COSIGNATURE
@@ -176,7 +176,7 @@ def test_entries_are_taken_in_order_only(world: Consortium) -> None:
 def test_every_kind_has_an_author_and_a_rule() -> None:
     """What is not in the tables is denied."""
     assert set(FAMILIES) == set(MAY_SAY) == set(CONSORTIUM)
-    assert set(CONSORTIUM) > SEVERAL
+    assert set(CONSORTIUM) > FOLD.several
     assert all(set(roles) <= set("NIHR") for roles in MAY_SAY.values())
 
 

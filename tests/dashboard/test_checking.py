@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from compliance.errors import NotReady
 from compliance.ledger.checkpoint import Checkpoint, parse_text, sign
 from compliance.ledger.cosign import cosign
 from compliance.ledger.merkle import Tree, leaf_hash
-from compliance.signing.keys import COSIGNATURE, SigningKey
-from compliance.signing.note import parse
+from compliance.records.envelope import write_event
+from compliance.signing.keys import COSIGNATURE, NOTE, SigningKey
+from compliance.signing.note import parse, seal
 from dashboard.checking import Checked, Memory, check_log
 from tests.shared import shared_data
 
@@ -126,6 +128,37 @@ def test_too_few_cosignatures_prove_nothing(golden: dict[str, Any], memory: Memo
 
     assert found.standing == "unknown"
     assert found.step == "quorum"
+
+
+def rotated(golden: dict[str, Any], site: str, key: SigningKey) -> bytes:
+    """The institution of a hospital puts another witness key in force."""
+    name = f"{site}/institution"
+    signer = SigningKey(name, NOTE, bytes.fromhex(golden["private_seeds_hex"][name]))
+    text = write_event(
+        "key.rotated",
+        {"name": key.name, "vkey": str(key.verifier), "reason": "planned"},
+        time="2026-11-22T09:33:00Z",
+        actor=name,
+        log=golden["charter_id"],
+        nonce=key.seed.hex()[:32],
+    )
+    return seal(text, signer)
+
+
+def test_witnesses_with_new_keys_are_counted(golden: dict[str, Any], memory: Memory) -> None:
+    """Two of four rotate: three cosignatures with the keys of now are a quorum, two are none."""
+    fresh = [
+        SigningKey(f"{site}/witness", COSIGNATURE, hashlib.sha256(site.encode()).digest())
+        for site in WITNESSES[:2]
+    ]
+    entries = [entry.encode() for entry in golden["entries"]]
+    entries += [rotated(golden, site, key) for site, key in zip(WITNESSES, fresh, strict=False)]
+    note = signed(golden, entries, WITNESSES[2])
+    text = parse(note).text
+    lines = [cosign(text, key, 1_900_000_000).encode() for key in fresh]
+
+    assert check(FakeHub(entries, note + b"".join(lines)), memory).standing == "reported"
+    assert check(FakeHub(entries, note + lines[0]), memory).standing == "unknown"
 
 
 def test_a_log_that_became_shorter_is_refuted(golden: dict[str, Any], memory: Memory) -> None:

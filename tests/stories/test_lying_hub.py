@@ -159,7 +159,8 @@ def another_order(town: Town) -> Sequence[bytes]:
 
 def one_left_out(town: Town) -> Sequence[bytes]:
     """A hospital's update is gone, and the log goes on as if it had never come."""
-    return [*town.notes[:-2], town.notes[-1], town.notes[-1]]
+    stop = hub_says(town, "study.stopped", {"reason": "operator", "on_behalf": None})
+    return [*town.notes[:-3], *town.notes[-2:], stop]
 
 
 def in_a_hospitals_name(town: Town) -> Sequence[bytes]:
@@ -174,9 +175,9 @@ def in_a_hospitals_name(town: Town) -> Sequence[bytes]:
 
 LIES: dict[str, tuple[Lie, set[str]]] = {
     "truncated": (shorter, {"checkpoint.old"}),
-    "forked": (another_end, {"checkpoint.proof", "checkpoint.old"}),
-    "reordered": (another_order, {"checkpoint.proof", "checkpoint.old"}),
-    "left out": (one_left_out, {"checkpoint.proof", "checkpoint.old"}),
+    "forked": (another_end, {"checkpoint.proof"}),
+    "reordered": (another_order, {"checkpoint.proof"}),
+    "left out": (one_left_out, {"checkpoint.proof"}),
     "forged": (in_a_hospitals_name, {"note.form", "event.signer", "own.forged"}),
 }
 

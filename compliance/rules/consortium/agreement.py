@@ -70,7 +70,7 @@ def begin(data: bytes) -> ConsortiumState:
         raise Denied("event.type", opened.event.type, "agreement").refusal()
     state = ConsortiumState(
         agreement=body,
-        agreement_id=sha256_id(opened.note.text),
+        charter_id=sha256_id(opened.note.text),
         version_id=body.digest(),
         newest_time=opened.event.time,
         newest=seconds_of(opened.event.time),

@@ -5,20 +5,16 @@ Only `advance` writes here, as in `compliance.rules.state`.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from compliance.ledger.merkle import Tree
 from compliance.records.agreement import Agreement
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.decisions import ExportCreated
 from compliance.records.reasons import StudyRefused
 from compliance.records.registry import OfferMade, RecipeRegistered, RequestMade
-from compliance.rules.keyring import KeyRing
-from compliance.rules.said import Denial
+from compliance.rules.said import LogState
 
 Pair = tuple[str, str]
 
@@ -143,21 +139,11 @@ class Exported:
     body: ExportCreated
 
 
-@dataclass
-class ConsortiumState:
-    """Where a consortium stands after `size` entries.
-
-    `agreement_id` names the text of entry 0 for ever, `version_id` the agreement in force.
-    """
+@dataclass(kw_only=True)
+class ConsortiumState(LogState):
+    """Where a consortium stands after `size` entries; `version_id` is the agreement in force."""
 
     agreement: Agreement
-    agreement_id: str
-    version_id: str
-    newest_time: str
-    newest: datetime
-    keys: KeyRing = field(default_factory=KeyRing)
-    tree: Tree = field(default_factory=Tree)
-    size: int = 0
     members: dict[str, Member] = field(default_factory=dict)
     researchers: dict[str, Researcher] = field(default_factory=dict)
     recipes: dict[tuple[str, int], Recipe] = field(default_factory=dict)
@@ -168,15 +154,12 @@ class ConsortiumState:
     refused: dict[str, dict[str, StudyRefused]] = field(default_factory=dict)
     studies: dict[str, Listed] = field(default_factory=dict)
     listed_origins: set[str] = field(default_factory=set)
-    nonces: set[Pair] = field(default_factory=set)
-    denials: list[Denial] = field(default_factory=list)
-    denial_times: dict[str, deque[datetime]] = field(default_factory=dict)
     exports: list[Exported] = field(default_factory=list)
 
     @property
-    def charter_id(self) -> str:
-        """The agreement id, under the name that every log has."""
-        return self.agreement_id
+    def agreement_id(self) -> str:
+        """Names the text of entry 0 for ever; the other name of `charter_id`."""
+        return self.charter_id
 
     @property
     def origin(self) -> str:
@@ -208,10 +191,6 @@ class ConsortiumState:
     def institutions(self) -> frozenset[str]:
         """Key names of the institutions that decide: those of active members."""
         return frozenset(f"{site}/institution" for site in self.active_members())
-
-    def root(self, size: int | None = None) -> bytes:
-        """Root of the tree over the first `size` entries (all, if not said)."""
-        return self.tree.root(size)
 
     def summary(self) -> dict[str, Any]:
         """The state in plain values, equal for all who read the same log."""

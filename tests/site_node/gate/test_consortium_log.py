@@ -24,14 +24,6 @@ from tests.site_node.gate.world import (
 WEST = "west.example"
 
 
-@pytest.fixture
-def rooms(world: World) -> Rooms:
-    """A site whose consortium is founded and whose study is launched; both are mirrored."""
-    made = world.joined()
-    world.launched(made)
-    return made
-
-
 def three(world: World) -> Rooms:
     """A consortium of north, south and west, with a study of north and south."""
     made = world.joined(founded=False)

@@ -21,14 +21,6 @@ from tests.site_node.gate.world import (
 WEST = "west.example"
 
 
-@pytest.fixture
-def rooms(world: World) -> Rooms:
-    """A site whose consortium is founded and whose study is launched; both are mirrored."""
-    made = world.joined()
-    world.launched(made)
-    return made
-
-
 def suspend(world: World, site: str, *signers: str) -> None:
     """These members suspend a hospital, in the log."""
     keys = [key(f"{name}/institution") for name in signers]

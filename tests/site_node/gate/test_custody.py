@@ -94,6 +94,7 @@ def test_a_new_witness_key_cosigns_the_checkpoint_that_contains_it(house: House)
     assert outcomes == ["cosigned", "cosigned", "cosigned"]
     north.rotation.settle()
     assert north.keys.witness.verifier == new
+    assert str(new) in north.steward.show(house.study)["policy"]  # what an auditor is handed
     house.close_round()
     assert north.witness.follow_quorum(house.study) > 0
     assert not north.mirror.alarms()

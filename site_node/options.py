@@ -1,0 +1,22 @@
+"""What the commands of a site share: their common options, and how an answer is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
+Study = Annotated[str, typer.Argument(help="Study or charter id, at least 6 characters.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")]
+Passphrase = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
+]
+
+
+def speak(value: Any, *, as_json: bool, lines: list[str]) -> None:
+    """Print JSON for machines or lines for people."""
+    typer.echo(json.dumps(value, ensure_ascii=False) if as_json else "\n".join(lines))
