@@ -120,6 +120,17 @@ def _plain(_: str, result: Result, __: str) -> list[str]:
     return [paper.good_news("Done."), paper.facts(rows)]
 
 
+def _erased(subject: str, result: Result, _: str) -> list[str]:
+    said = (
+        f"{subject} is erased. What this person did stays in the logs under an id without a name."
+    )
+    return (
+        [paper.good_news(said), _entry(result)]
+        if result["index"] is not None
+        else [paper.good_news(said)]
+    )
+
+
 def _entry(result: Result) -> str:
     return paper.facts([("Entry of the log", str(result["index"]))])
 
@@ -143,6 +154,7 @@ TOLD: dict[str, Callable[[str, Result, str], list[str]]] = {
     "model.download": _downloaded,
     "site.invite": _invited,
     "user.add": _added,
+    "person.erase": _erased,
 }
 
 PAGES = {
@@ -150,4 +162,5 @@ PAGES = {
     "charter.launch": "/studies",
     "site.invite": "/sites",
     "user.add": "/admin",
+    "person.erase": "/admin",
 }

@@ -15,6 +15,7 @@ from compliance.errors import NotReady
 from compliance.report.request import parse_request
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
+from hub import people_cli
 from hub.consortium_cli import add_to
 from hub.federation import bundle
 from hub.federation.runner import build_supervisor
@@ -38,9 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The hub between the hospitals. It keeps order and never sees an image.",
 )
-users = typer.Typer(no_args_is_help=True, help="People who use the dashboard.")
-app.add_typer(users, name="user")
 add_to(app)
+people_cli.add_to(app)
 
 PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""
@@ -186,26 +186,6 @@ def invite(
     words = f"Invitation of {site}, good until {expires}, one use:\n{code}\n"
     words += "The hospital runs: consilium site join CODE"
     say({"site": site, "code": code, "expires": expires}, words, as_json=as_json)
-
-
-@users.command("add")
-def add_user(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    *,
-    role: Annotated[str, typer.Option(help="researcher, steward, auditor or admin.")],
-    site: Annotated[str, typer.Option(help="The site of a steward.")] = "",
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Give a person a role and print a one-time link: 24 hours, one use.
-
-    Example: consilium hub user add celine --role researcher
-    """
-    rooms = _rooms(home)
-    code = rooms.accounts.add(name, role, site)
-    link = rooms.enrol_link(code)
-    plain = {"name": name, "role": role, "link": link, "code": code}
-    say(plain, f"One-time link of {name} (24 h): {link}", as_json=as_json)
 
 
 @app.command()

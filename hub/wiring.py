@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from pathlib import Path
 from compliance.errors import NotReady
 from compliance.signing.keys import SigningKey
 from hub.services.accounts import AccountService
-from hub.services.acts import acts
+from hub.services.acts import HandingOut, acts
 from hub.services.catalogue import CatalogueService
 from hub.services.charters import CharterService
 from hub.services.clock import Clock, Random
@@ -28,6 +26,7 @@ from hub.services.ledger import LedgerService
 from hub.services.members import Hub, MemberService
 from hub.services.motions import MotionService
 from hub.services.passwords import Passwords
+from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
@@ -190,7 +189,7 @@ class Rooms:
         return ProposalService(
             ledger=self.ledger,
             consortium=self.consortium,
-            who=self._who,
+            who=self.accounts.who,
             held=self.keys.researcher,
         )
 
@@ -252,6 +251,18 @@ class Rooms:
             home=self.settings.home,
             clock=self.clock,
             random=self.random,
+            names=self.people.printed,
+        )
+
+    @cached_property
+    def people(self) -> PeopleService:
+        """The directory of persons."""
+        return PeopleService(
+            database=self.database,
+            ledger=self.ledger,
+            clock=self.clock,
+            researcher=self.keys.researcher_name,
+            exports=self.settings.home / "exports",
         )
 
     @cached_property
@@ -271,12 +282,15 @@ class Rooms:
         return acts(
             charters=self.charters,
             accounts=self.accounts,
+            people=self.people,
             members=self.members,
             ledger=self.ledger,
-            exports=self.exports,
-            releases=self.releases,
+            handing_out=HandingOut(
+                exports=self.exports,
+                releases=self.releases,
+                folder=self.settings.home / "exports",
+            ),
             keys=self.keys,
-            home=self.settings.home,
         )
 
     def enrol_link(self, code: str) -> str:
@@ -295,12 +309,6 @@ class Rooms:
 
     def _bundle(self) -> str:
         return read_trust(self.settings.home).bundle_sha256
-
-    def _who(self, account: int) -> dict[str, object]:
-        """The directory id of an account: drawn from a key of the hub, it tells no name."""
-        secret = self.keys.events.seed
-        drawn = hmac.digest(secret, f"directory {account}".encode(), "sha256")
-        return {"dir": base64.b32encode(drawn).decode().lower()[:26], "amr": ["pwd"]}
 
     def _frame(self, log_key: SigningKey, researcher_vkey: str) -> Frame:
         return Frame(

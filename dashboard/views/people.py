@@ -21,6 +21,7 @@ def render() -> None:
         sites = page.ask("sites", hub.sites)
     names = {row["name"]: row["title"] for row in sites}
     _add(names)
+    _erase([row["name"] for row in users])
     st.table(
         [{"Name": row["name"], "Roles": _roles(row, names), "State": _state(row)} for row in users],
         border="horizontal",
@@ -40,6 +41,19 @@ def _add(names: dict[str, str]) -> None:
             "Add", "user.add", name.strip(), {"role": role, "site": site},
             icon=":material/person_add:", primary=True,
             disabled=not name.strip() or (role == "steward" and not site),
+        )  # fmt: skip
+
+
+def _erase(users: list[str]) -> None:
+    with st.expander("Erase a person", icon=":material/person_remove:"):
+        name = st.selectbox("Person", users, index=None, placeholder="Choose a person")
+        st.markdown(
+            ":gray[Name, contact, password and roles go. What the person did stays in the logs, "
+            "under an id that leads nowhere.]"
+        )
+        page.act(
+            "Erase", "person.erase", name or "", {},
+            icon=":material/person_remove:", disabled=name is None,
         )  # fmt: skip
 
 

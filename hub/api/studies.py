@@ -73,9 +73,10 @@ def metrics(study: str, caller: Someone, hub: Hub) -> list[dict[str, Any]]:
 
 
 @routes.post("/studies/{study}/release")
-def release(study: str, body: Release, _: Researcher, hub: Hub) -> dict[str, Any]:
+def release(study: str, body: Release, caller: Researcher, hub: Hub) -> dict[str, Any]:
     """Release a model to which enough hospitals have agreed."""
-    return hub.releases.release(study, body.model, narrative_of(body.narrative))
+    narrative = narrative_of(body.narrative)
+    return hub.releases.release(study, body.model, narrative, by=caller.known.who)
 
 
 @routes.get("/studies/{study}/card")
@@ -112,7 +113,7 @@ def propose(body: Draft, caller: Researcher, hub: Hub) -> dict[str, Any]:
         return hub.charters.propose(text, body.signature, person.number, vkey, note)
     if not body.dry and hub.accounts.own_key(person) is not None:
         raise Refused("charter.signatures", sentence="Sign the text with your own key first.")
-    text = hub.charters.prepare(body.draft, vkey)
+    text = hub.charters.prepare(body.draft, vkey, by=person.who)
     if body.dry:
         name = VerifierKey.parse(vkey).name
         announcement = hub.proposals.announcement(sha256_id(text), name)
@@ -148,9 +149,9 @@ def refuse(charter_id: str, caller: Hospital, hub: Hub) -> dict[str, str]:
 
 
 @routes.post("/charters/{charter_id}/launch")
-def launch(charter_id: str, _: Researcher, hub: Hub) -> dict[str, Any]:
+def launch(charter_id: str, caller: Researcher, hub: Hub) -> dict[str, Any]:
     """Write entry 0 and let the study run."""
-    return hub.charters.launch(charter_id)
+    return hub.charters.launch(charter_id, by=caller.known.who)
 
 
 def _bytes(text: str) -> bytes:

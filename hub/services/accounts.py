@@ -6,17 +6,20 @@ are stored as hashes only.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from compliance.errors import NotReady, Refused
 from hub.services.clock import Clock, Random, text_of
 from hub.services.members import site_name
 from hub.services.passwords import Passwords
 from hub.storage import accounts as rows
-from hub.storage.database import Database
+from hub.storage import directory
+from hub.storage.database import Database, Transaction
 
 ROLES = ("researcher", "steward", "auditor", "admin")
 MIN_PASSWORD = 12
@@ -29,12 +32,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
 @dataclass(frozen=True)
 class Person:
-    """Who is asking: account, roles, and the session by the hash of its token."""
+    """Who is asking: account, roles, the session by the hash of its token, the directory's id."""
 
     number: int
     name: str
     roles: tuple[tuple[str, str], ...]
     session: str
+    dir: str
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """How an entry names this person: an id of the directory, and how the person signed in."""
+        return _who(self.dir)
 
     def has(self, *roles: str) -> bool:
         """Whether one of these roles was granted."""
@@ -70,7 +79,16 @@ class AccountService:
         self._database, self._clock, self._random = database, clock, random
         self._passwords, self._idle, self._longest = passwords, idle, longest
 
-    def add(self, name: str, role: str, site: str = "", *, by: str = "hub") -> str:
+    def add(
+        self,
+        name: str,
+        role: str,
+        site: str = "",
+        *,
+        by: str = "hub",
+        display: str = "",
+        contact: str = "",
+    ) -> str:
         """Add a person with a role, or give another role; returns a one-time enrolment code.
 
         Args:
@@ -78,6 +96,8 @@ class AccountService:
             role: one of `ROLES`.
             site: the site of a steward.
             by: who gives the role, for the record.
+            display: name to print in reports; the account's name if none is given.
+            contact: how to reach the person; kept in the directory only.
 
         Raises:
             NotReady: the role is unknown, a steward without a site, or no name.
@@ -97,6 +117,9 @@ class AccountService:
             if found is None:
                 fresh = rows.AccountRow(name=name, created=now, failures=0)
                 found = rows.add_account(session, fresh)
+                person = directory.DirectoryRow(dir=self._new_dir(), account=found.id, display=name)
+                directory.add(session, person)
+            self._printed(session, found.id, display, contact)
             rows.add_grant(session, rows.GrantRow(account=found.id, role=role, site=site))
             expires = text_of(self._clock, timedelta(hours=ENROLMENT_HOURS))
             rows.add_enrolment(
@@ -188,16 +211,31 @@ class AccountService:
         with self._database.reading() as session:
             row = rows.find_session(session, _hash(token))
             if row is None or row.ended or self._too_old(row, now):
-                raise Refused("auth.session", sentence="Your session has ended. Sign in again.")
+                raise _ended()
             found = rows.account(session, row.account)
             roles = tuple((g.role, g.site) for g in rows.grants_of(session, row.account))
+            entered = directory.of_account(session, row.account)
             stale = (now - datetime.fromisoformat(row.seen)).total_seconds() > 60  # noqa: PLR2004 - once a minute is enough
         if stale and not background:
             with self._database.transaction() as session:
                 seen = rows.find_session(session, _hash(token))
                 if seen is not None:
                     seen.seen = text_of(self._clock)
-        return Person(row.account, found.name if found else "", roles, row.token_hash)
+        if found is None or entered is None:
+            raise _ended()
+        return Person(row.account, found.name, roles, row.token_hash, entered.dir)
+
+    def who(self, number: int) -> dict[str, Any]:
+        """How an entry names the person of an account.
+
+        Raises:
+            Refused: the person was erased.
+        """
+        with self._database.reading() as session:
+            entered = directory.of_account(session, number)
+        if entered is None:
+            raise _ended()
+        return _who(entered.dir)
 
     def sign_out(self, token_hash: str) -> None:
         """End a session."""
@@ -265,6 +303,16 @@ class AccountService:
                 for row in rows.all_accounts(session)
             ]
 
+    def _new_dir(self) -> str:
+        """A new id of the directory: random, so that it tells nothing and cannot be guessed."""
+        return base64.b32encode(self._random(17)).decode().lower()[:26]
+
+    def _printed(self, session: Transaction, number: int, display: str, contact: str) -> None:
+        entered = directory.of_account(session, number)
+        if entered is not None:
+            entered.display = display or entered.display
+            entered.contact = contact or entered.contact
+
     def _failed(self, name: str) -> None:
         with self._database.transaction("accounts") as session:
             found = rows.account_named(session, name)
@@ -294,6 +342,14 @@ def _wait(found: rows.AccountRow, now: datetime) -> None:
         raise Refused(
             "auth.wait", sentence=f"Too many wrong passwords. Try again in {int(left) + 1} s."
         )
+
+
+def _who(directory_id: str) -> dict[str, Any]:
+    return {"dir": directory_id, "amr": ["pwd"]}
+
+
+def _ended() -> Refused:
+    return Refused("auth.session", sentence="Your session has ended. Sign in again.")
 
 
 def _no_code() -> Refused:

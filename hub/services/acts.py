@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +16,107 @@ from hub.services.intents import Act
 from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.members import MemberService
+from hub.services.people import PeopleService
 from hub.services.releases import ReleaseService
 
 Body = dict[str, Any]
+Deed = Callable[[Person, str, Body], Body]
 
 
-def acts(  # noqa: PLR0913 - one table of all acts; each service named
+@dataclass(frozen=True)
+class Words:
+    """What an act says of itself: see `Act`."""
+
+    roles: tuple[str, ...]
+    words: str
+    consequences: tuple[str, ...]
+    step_up: bool = True
+    typed: bool = False
+
+
+WORDS = {
+    "charter.propose": Words(
+        ("researcher",),
+        "Propose the charter “{object}” to the hospitals.",
+        ("Each hospital reads the text and signs or refuses it with its own key.",
+         "A changed word is a new charter: signatures start again.",
+         "Your signature is made with a key that the hub keeps for you (hub-attested)."),
+    ),
+    "charter.launch": Words(
+        ("researcher",),
+        "Launch the study of charter {object}.",
+        ("The charter with its signatures becomes entry 0 of the study's own log.",
+         "The hub opens rounds as the charter says. An entry cannot be taken back."),
+        typed=True,
+    ),
+    "study.stop": Words(
+        ("researcher", "admin"),
+        "Stop study {object}.",
+        ("An open round ends. Only all hospitals together can resume.",),
+        step_up=False, typed=True,
+    ),
+    "export.create": Words(
+        ("auditor", "researcher"),
+        "Export the evidence bundle of study {object}.",
+        ("The export is itself an entry of the log.",),
+    ),
+    "model.release": Words(
+        ("researcher",),
+        "Release the model of study {object}.",
+        ("Enough hospitals must have agreed with their own keys; the log says who did.",
+         "A card with every number goes with it. What was handed out cannot be taken back."),
+        typed=True,
+    ),
+    "model.download": Words(
+        ("researcher",),
+        "Download the released model of study {object}.",
+        ("The file holds weights that learned from hospitals; keep to the charter.",),
+    ),
+    "site.invite": Words(
+        ("admin",),
+        "Invite the hospital {object}.",
+        ("The code is shown once and is good for 72 hours.",),
+    ),
+    "user.add": Words(
+        ("admin",),
+        "Give {object} an account.",
+        ("A one-time link is shown once and is good for 24 hours.",),
+    ),
+    "person.erase": Words(
+        ("admin",),
+        "Erase {object}: name, contact, password and roles.",
+        ("There is no way back. Every session of this person ends.",
+         "What the person did stays in the logs, under an id that leads nowhere.",
+         "A charter of this person that is not launched yet cannot be launched any more.",
+         "Copies of bundles that lie at the hub are deleted; those that were handed out stay.",
+         "Backups still hold the name until they expire: keep none for more than 35 days."),
+        typed=True,
+    ),
+}  # fmt: skip
+
+
+def acts(
     *,
     charters: CharterService,
+    people: PeopleService,
     accounts: AccountService,
     members: MemberService,
     ledger: LedgerService,
-    exports: ExportService,
-    releases: ReleaseService,
+    handing_out: HandingOut,
     keys: KeyStore,
-    home: Path,
 ) -> dict[str, Act]:
     """Every act by its name."""
 
     def propose(person: Person, _subject: str, body: Body) -> Body:
         key = keys.researcher(person.number)
         vkey = str(key.verifier)
-        text = charters.prepare(_draft(body), vkey)
+        text = charters.prepare(_draft(body), vkey, by=person.who)
         return charters.propose(text, key.line(text), person.number, vkey)
 
-    def launch(_person: Person, subject: str, _body: Body) -> Body:
-        return charters.launch(subject)
-
-    def stop(_person: Person, subject: str, body: Body) -> Body:
-        reason = str(body.get("reason") or "operator")
-        receipt = ledger.say(subject, "study.stopped", {"reason": reason, "on_behalf": None})
+    def stop(person: Person, subject: str, body: Body) -> Body:
+        said = {"reason": str(body.get("reason") or "operator")}
+        receipt = ledger.say(subject, "study.stopped", said, on_behalf=person.who)
         return {"index": receipt.index}
-
-    def export(_person: Person, subject: str, body: Body) -> Body:
-        purpose = str(body.get("purpose") or "audit")
-        made = exports.bundle(subject, home / "exports", purpose=purpose)
-        path = Path(made["bundle"])
-        return {
-            "ticket": exports.ticket(path, path.name),
-            "sha512": made["sha512"],
-            "index": made["index"],
-        }
-
-    def download(_person: Person, subject: str, body: Body) -> Body:
-        data, name = exports.model_file(subject, body.get("model"))
-        folder = home / "exports"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-        return {"ticket": exports.ticket(folder / name, name)}
 
     def invite(_person: Person, subject: str, body: Body) -> Body:
         code, expires = members.invite(subject, str(body.get("title") or subject))
@@ -69,66 +124,53 @@ def acts(  # noqa: PLR0913 - one table of all acts; each service named
 
     def add_user(person: Person, subject: str, body: Body) -> Body:
         role, site = str(body.get("role") or ""), str(body.get("site") or "")
-        code = accounts.add(subject, role, site, by=str(person.number))
-        return {"code": code}
+        return {"code": accounts.add(subject, role, site, by=str(person.number))}
 
-    return {
-        "charter.propose": Act(
-            ("researcher",),
-            "Propose the charter “{object}” to the hospitals.",
-            ("Each hospital reads the text and signs or refuses it with its own key.",
-             "A changed word is a new charter: signatures start again.",
-             "Your signature is made with a key that the hub keeps for you (hub-attested)."),
-            step_up=True, typed=False, do=propose,
-        ),
-        "charter.launch": Act(
-            ("researcher",),
-            "Launch the study of charter {object}.",
-            ("The charter with its signatures becomes entry 0 of the study's own log.",
-             "The hub opens rounds as the charter says. An entry cannot be taken back."),
-            step_up=True, typed=True, do=launch,
-        ),
-        "study.stop": Act(
-            ("researcher", "admin"),
-            "Stop study {object}.",
-            ("An open round ends. Only all hospitals together can resume.",),
-            step_up=False, typed=True, do=stop,
-        ),
-        "export.create": Act(
-            ("auditor", "researcher"),
-            "Export the evidence bundle of study {object}.",
-            ("The export is itself an entry of the log.",),
-            step_up=True, typed=False, do=export,
-        ),
-        "model.release": Act(
-            ("researcher",),
-            "Release the model of study {object}.",
-            ("Enough hospitals must have agreed with their own keys; the log says who did.",
-             "A card with every number goes with it. What was handed out cannot be taken back."),
-            step_up=True, typed=True,
-            do=lambda _, study, body: releases.release(
-                study, body.get("model"), narrative_of(body.get("narrative") or {})
-            ),
-        ),
-        "model.download": Act(
-            ("researcher",),
-            "Download the released model of study {object}.",
-            ("The file holds weights that learned from hospitals; keep to the charter.",),
-            step_up=True, typed=False, do=download,
-        ),
-        "site.invite": Act(
-            ("admin",),
-            "Invite the hospital {object}.",
-            ("The code is shown once and is good for 72 hours.",),
-            step_up=True, typed=False, do=invite,
-        ),
-        "user.add": Act(
-            ("admin",),
-            "Give {object} an account.",
-            ("A one-time link is shown once and is good for 24 hours.",),
-            step_up=True, typed=False, do=add_user,
-        ),
-    }  # fmt: skip
+    deeds: dict[str, Deed] = {
+        "charter.propose": propose,
+        "charter.launch": lambda person, subject, _: charters.launch(subject, by=person.who),
+        "study.stop": stop,
+        "export.create": handing_out.export,
+        "model.release": handing_out.release,
+        "model.download": handing_out.download,
+        "site.invite": invite,
+        "user.add": add_user,
+        "person.erase": lambda person, name, _: people.forget(name, str(person.number), person.who),
+    }
+    return {name: Act(**vars(WORDS[name]), do=deed) for name, deed in deeds.items()}
+
+
+class HandingOut:
+    """What leaves the hub as a file, each by a ticket that works once.
+
+    Args:
+        exports: bundles and model files.
+        releases: which models may be handed out.
+        folder: where the files lie until they are fetched.
+    """
+
+    def __init__(self, *, exports: ExportService, releases: ReleaseService, folder: Path) -> None:
+        self._exports, self._releases, self._folder = exports, releases, folder
+
+    def export(self, person: Person, study: str, body: Body) -> Body:
+        """Build the bundle of a study."""
+        purpose = str(body.get("purpose") or "audit")
+        made = self._exports.bundle(study, self._folder, purpose=purpose, on_behalf=person.who)
+        path = Path(made["bundle"])
+        ticket = self._exports.ticket(path, path.name)
+        return {"ticket": ticket, "sha512": made["sha512"], "index": made["index"]}
+
+    def release(self, person: Person, study: str, body: Body) -> Body:
+        """Release a model with its card."""
+        narrative = narrative_of(body.get("narrative") or {})
+        return self._releases.release(study, body.get("model"), narrative, by=person.who)
+
+    def download(self, _person: Person, study: str, body: Body) -> Body:
+        """Write the released model's file."""
+        data, name = self._exports.model_file(study, body.get("model"))
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / name).write_bytes(data)
+        return {"ticket": self._exports.ticket(self._folder / name, name)}
 
 
 def _draft(body: Body) -> Body:

@@ -25,7 +25,7 @@ from hub.services.drafts import Drafter, Frame
 from hub.services.keys import STUDY_BYTES, KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.logbook import CONSORTIUM
-from hub.services.proposals import ProposalService
+from hub.services.proposals import ProposalService, Who
 from hub.services.registry import ModelRegistry
 from hub.services.start import initial_vector
 from hub.storage import studies as rows
@@ -75,10 +75,13 @@ class CharterService:
             return [Finding("charter.form", str(error), None, None, allowed=False)]
         return self._findings(body, ahead=True)
 
-    def prepare(self, draft: Mapping[str, Any], researcher_vkey: str) -> bytes:
+    def prepare(
+        self, draft: Mapping[str, Any], researcher_vkey: str, *, by: Who | None = None
+    ) -> bytes:
         """The text that the researcher signs; the start model is written beside.
 
-        Recipe and researcher are put on the consortium's record, if they are new there.
+        Recipe and researcher are put on the consortium's record, if they are new there; `by` is
+        the person of the dashboard for whom the hub says so.
 
         Raises:
             Refused: a charter rule says no.
@@ -91,7 +94,7 @@ class CharterService:
         initial = self._start(study, recipe)
         body = self._drafter.complete(draft, frame, recipe, initial)
         self._must_hold(body, ahead=True)
-        self._proposals.introduce(recipe, researcher_vkey)
+        self._proposals.introduce(recipe, researcher_vkey, by)
         return write_event("charter", body, time=text_of(self._clock))
 
     def propose(
@@ -285,8 +288,12 @@ class CharterService:
             )
             rows.keep(session, refusal)
 
-    def launch(self, charter_id: str) -> dict[str, Any]:
+    def launch(self, charter_id: str, *, by: Who | None = None) -> dict[str, Any]:
         """Fold the signatures; write entry 0 of the study's log and list it in the consortium's.
+
+        Args:
+            charter_id: which charter.
+            by: the person of the dashboard who launches it.
 
         Raises:
             Refused: too few signatures, another charter rule, or the consortium says no.
@@ -302,7 +309,7 @@ class CharterService:
             body = _charter(row.text)
             self._proposals.must_hold(body)
             self._ledger.begin(session, study, note)
-            self._ledger.list_study(session, study, note)
+            self._ledger.list_study(session, study, note, by)
             row.launched = text_of(self._clock)
             self._registry.enter(session, study, body.initial_model_sha256, "initial")
         return {"study": study, "log": body.origin, "charter_id": charter_id}

@@ -151,7 +151,9 @@ class ConsortiumService:
         for recipe in shipped().values():
             self.register(session, recipe)
 
-    def register(self, session: Transaction, recipe: Recipe) -> None:
+    def register(
+        self, session: Transaction, recipe: Recipe, on_behalf: dict[str, Any] | None = None
+    ) -> None:
         """Put a recipe under the signed bundle on record, unless it is there."""
         state = self._ledger.state_in(session, CONSORTIUM)
         known = getattr(state, "recipes", {}).get((recipe.id, recipe.version))
@@ -164,7 +166,7 @@ class ConsortiumService:
             "bundle_sha256": self._bundle(),
             "family": recipe.family,
             "task": f"{recipe.task}-classification",
-            "on_behalf": None,
+            "on_behalf": on_behalf,
         }
         self._ledger.say_in(session, CONSORTIUM, "recipe.registered", body)
 

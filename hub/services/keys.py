@@ -65,7 +65,11 @@ class KeyStore:
 
     def researcher(self, account: int) -> SigningKey:
         """The key that the hub keeps for a researcher without an own one: hub-attested."""
-        return self._get(f"researcher-{account}.key", f"{self.hub_name}/r-{account}")
+        return self._get(f"researcher-{account}.key", self.researcher_name(account))
+
+    def researcher_name(self, account: int) -> str:
+        """Name of the key that speaks for a researcher, whoever keeps it."""
+        return f"{self.hub_name}/r-{account}"
 
     def _get(self, file: str, name: str, *, make: bool = True) -> SigningKey:
         if file not in self._known:

@@ -251,14 +251,20 @@ class LedgerService(LogBook):
             body = {"charter": charter_id, "origin": listed.origin, "entry0": listed.entry0}
             self.say_in(session, CONSORTIUM, "study.closed", body | {"on_behalf": None})
 
-    def list_study(self, session: Transaction, study: str, entry0: bytes) -> None:
+    def list_study(
+        self,
+        session: Transaction,
+        study: str,
+        entry0: bytes,
+        on_behalf: dict[str, Any] | None = None,
+    ) -> None:
         """Put a study that begins into the consortium's list, in the same transaction."""
         state = self._caught_up(session, study)
         body = {
             "charter": state.charter_id,
             "origin": state.origin,
             "entry0": leaf_id(entry0),
-            "on_behalf": None,
+            "on_behalf": on_behalf,
         }
         self.say_in(session, CONSORTIUM, "study.opened", body)
 

@@ -81,20 +81,25 @@ class ProposalService:
         for denied in against(self._ledger.consortium(), charter):
             raise refused(denied)
 
-    def introduce(self, recipe: Recipe, researcher_vkey: str) -> None:
+    def introduce(self, recipe: Recipe, researcher_vkey: str, by: Who | None = None) -> None:
         """Put a new recipe and a new researcher on record; another key of one held here rotates.
+
+        Args:
+            recipe: what the draft trains by.
+            researcher_vkey: the researcher's key.
+            by: the person of the dashboard for whom the hub says so.
 
         Raises:
             Refused: the researcher's key is not the one on record.
         """
         key = VerifierKey.parse(researcher_vkey)
         with self._ledger.writing(CONSORTIUM) as session:
-            self._consortium.register(session, recipe)
+            self._consortium.register(session, recipe, by)
             state = self._ledger.state_in(session, CONSORTIUM)
             if not isinstance(state, ConsortiumState):
                 raise not_founded()
             if key.name not in state.researchers:
-                body = {"name": key.name, "vkey": researcher_vkey, "on_behalf": None}
+                body = {"name": key.name, "vkey": researcher_vkey, "on_behalf": by}
                 self._ledger.say_in(session, CONSORTIUM, "researcher.admitted", body)
             elif state.keys.current.get(key.name) != key:
                 self._hand_over(session, state, key)

@@ -34,7 +34,12 @@ class ReleaseService:
         self._ledger, self._registry = ledger, registry
 
     def release(
-        self, study: str, model: str | None = None, narrative: Narrative = NOTHING
+        self,
+        study: str,
+        model: str | None = None,
+        narrative: Narrative = NOTHING,
+        *,
+        by: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Put the release of a model on record, with its card; the newest one, if none is named.
 
@@ -42,6 +47,7 @@ class ReleaseService:
             study: whose model.
             model: its hash.
             narrative: what its makers say about it; goes into the card, whose hash is on record.
+            by: the person of the dashboard who releases it.
 
         Raises:
             NotReady: no closed round made it, it was released already, or it is not witnessed.
@@ -60,7 +66,7 @@ class ReleaseService:
         self._registry.read(study, name)
         data = self._ledger.ask(study, lambda now: card(now, name, FORM, narrative))
         digest = self._registry.keep_card(study, data)
-        body = {"model_sha256": name, "form": FORM, "card_sha256": digest, "on_behalf": None}
+        body = {"model_sha256": name, "form": FORM, "card_sha256": digest, "on_behalf": by}
         receipt = self._ledger.say(study, "model.released", body)
         told = standing(self._ledger.state(study), name, FORM)
         return {

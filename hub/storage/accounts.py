@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Text, func, select, update
+from sqlalchemy import ForeignKey, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.storage.database import Base
@@ -99,6 +99,11 @@ def add_grant(session: Session, row: GrantRow) -> None:
     """Give a role; a role that is there already stays."""
     session.merge(row)
     session.flush()
+
+
+def drop_grants(session: Session, number: int) -> None:
+    """Take every role of a person."""
+    session.execute(delete(GrantRow).where(GrantRow.account == number))
 
 
 def add_enrolment(session: Session, row: EnrolmentRow) -> None:

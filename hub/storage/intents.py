@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text
+from sqlalchemy import Text, delete, or_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.storage.database import Base
@@ -42,6 +42,12 @@ def add(session: Session, row: IntentRow | TicketRow) -> None:
 def find_intent(session: Session, number: str) -> IntentRow | None:
     """An intent by its id."""
     return session.get(IntentRow, number)
+
+
+def forget(session: Session, account: int, name: str) -> None:
+    """Delete the acts that a person prepared, and those about this name."""
+    about = or_(IntentRow.account == account, IntentRow.object == name)
+    session.execute(delete(IntentRow).where(about))
 
 
 def find_ticket(session: Session, id_hash: str) -> TicketRow | None:

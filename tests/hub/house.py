@@ -230,6 +230,8 @@ class House:
 
     def propose(self, **changes: Any) -> str:
         """A researcher with an own key proposes; returns the charter's id."""
+        if not self.rooms.accounts.everybody():
+            self.rooms.accounts.add("lead", "researcher")
         researcher = key_of(make.RESEARCHER)
         vkey = str(researcher.verifier)
         text = self.rooms.charters.prepare(self.draft(**changes), vkey)

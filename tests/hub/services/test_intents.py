@@ -200,8 +200,9 @@ def test_no_act_of_the_hub_decides_for_a_hospital(house):
         "model.download",
         "site.invite",
         "user.add",
+        "person.erase",
     }
     for name, act in house.rooms.acts.items():
         assert "steward" not in act.roles, name
         if "admin" in act.roles:
-            assert name in {"study.stop", "site.invite", "user.add"}
+            assert name in {"study.stop", "site.invite", "user.add", "person.erase"}
