@@ -15,6 +15,7 @@ from compliance.errors import NotReady
 from compliance.report.request import parse_request
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
+from hub import records_cli
 from hub.consortium_cli import add_to
 from hub.federation import bundle
 from hub.federation.runner import build_supervisor
@@ -41,6 +42,7 @@ app = typer.Typer(
 users = typer.Typer(no_args_is_help=True, help="People who use the dashboard.")
 app.add_typer(users, name="user")
 add_to(app)
+records_cli.add_to(app)
 
 PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""

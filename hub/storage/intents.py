@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text
+from sqlalchemy import Text, or_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.storage.database import Base
@@ -47,3 +47,10 @@ def find_intent(session: Session, number: str) -> IntentRow | None:
 def find_ticket(session: Session, id_hash: str) -> TicketRow | None:
     """A ticket by the hash of its id."""
     return session.get(TicketRow, id_hash)
+
+
+def blank(session: Session, subject: str, action: str, now: str) -> None:
+    """Forget what was typed for acts that are done or have expired: their words are in here too."""
+    over = or_(IntentRow.result.is_not(None), IntentRow.expires <= now)
+    mine = update(IntentRow).where(IntentRow.object == subject, IntentRow.action == action)
+    session.execute(mine.where(over).values(body="{}"))
