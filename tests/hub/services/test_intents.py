@@ -11,7 +11,6 @@ from compliance.errors import NotReady, Refused
 from hub.services.intents import Act, IntentService
 from tests.hub.house import PASSWORD, House, behind_the_hubs_back
 
-
 KEEPERS = {"study.stop", "site.invite", "user.add", "study.destroy.prepare", "study.destroy"}
 """Acts of administrators."""
 
