@@ -25,6 +25,8 @@ FORKS, PROPOSALS = "tests/report/test_receipts_and_forks.py", "tests/hub/service
 RELEASING = "tests/site_node/gate/test_releasing.py"
 STANDING = "tests/hub/services/test_standing.py"
 STRANGE, FORMS = "tests/ledger/test_strange_bytes.py", "tests/ledger/test_forms.py"
+FORGETTING, ENDED = "tests/ledger/test_forgetting.py", "tests/hub/services/test_retention.py"
+DESTROYED = "tests/site_node/gate/test_destruction.py"
 KEYS, LYING = "tests/compliance/test_rules_keys.py", "tests/stories/test_lying_hub.py"
 
 TABLE: dict[str, list[str]] = {
@@ -147,6 +149,14 @@ TABLE: dict[str, list[str]] = {
         f"{CHARTERS}: test_the_largest_charter_fits",
         f"{FORMS}: test_the_largest_note_is_read_and_one_byte_more_is_not",
         HTTP,
+    ],
+    "forgetting_keeps_the_proof": [
+        f"{FORGETTING}: test_forgetting_keeps_the_proof",
+        f"{FORGETTING}: test_an_erased_payload_does_not_come_back",
+        f"{FORGETTING}: test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub",
+        f"{ENDED}: test_two_administrators_destroy_the_records_as_a_whole",
+        f"{ENDED}: test_another_study_stays_as_it_was_with_every_proof",
+        f"{DESTROYED}: test_a_hospital_destroys_its_copy_as_a_whole",
     ],
     "a_changed_bundle_is_named": [
         f"{LIES}: test_a_flipped_byte_in_any_file_is_named",
