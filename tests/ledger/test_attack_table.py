@@ -126,6 +126,12 @@ TABLE: dict[str, list[str]] = {
     "forgetting_keeps_the_proof": [
         f"{STATEMENTS}: test_forgetting_keeps_the_proof",
         f"{STATEMENTS}: test_a_sealed_payload_cannot_be_guessed_or_exchanged",
+        f"{FORGETTING}: test_forgetting_keeps_the_proof",
+        f"{FORGETTING}: test_an_erased_payload_does_not_come_back",
+        f"{FORGETTING}: test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub",
+        f"{ENDED}: test_two_administrators_destroy_the_records_as_a_whole",
+        f"{ENDED}: test_another_study_stays_as_it_was_with_every_proof",
+        f"{DESTROYED}: test_a_hospital_destroys_its_copy_as_a_whole",
     ],
     "any_member_can_carry_on": [f"{KEYS}: test_any_member_can_carry_on"],
     "a_witness_never_goes_back": [
@@ -149,14 +155,6 @@ TABLE: dict[str, list[str]] = {
         f"{CHARTERS}: test_the_largest_charter_fits",
         f"{FORMS}: test_the_largest_note_is_read_and_one_byte_more_is_not",
         HTTP,
-    ],
-    "forgetting_keeps_the_proof": [
-        f"{FORGETTING}: test_forgetting_keeps_the_proof",
-        f"{FORGETTING}: test_an_erased_payload_does_not_come_back",
-        f"{FORGETTING}: test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub",
-        f"{ENDED}: test_two_administrators_destroy_the_records_as_a_whole",
-        f"{ENDED}: test_another_study_stays_as_it_was_with_every_proof",
-        f"{DESTROYED}: test_a_hospital_destroys_its_copy_as_a_whole",
     ],
     "a_changed_bundle_is_named": [
         f"{LIES}: test_a_flipped_byte_in_any_file_is_named",
