@@ -206,3 +206,15 @@ def test_a_review_without_a_remark_seals_nothing(house: House) -> None:
 
     assert done == {"index": 1, "sealed": None}
     assert house.rooms.sealed.all(study) == []
+
+
+def test_the_consortiums_log_is_reviewed_in_the_same_way(house: House) -> None:
+    """Who belongs and what is listed is looked through too; the remark is opened and erased."""
+    house.launched()
+    house.study, study = "consortium", house.study
+
+    done = note_review(house)
+
+    assert house.rooms.sealed.open("consortium", done["index"])["payload"] == {"remark": CANARY}
+    assert house.rooms.sealed.erase("consortium", done["index"])["state"] == "erased"
+    assert house.rooms.sealed.all(study) == []
