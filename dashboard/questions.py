@@ -187,6 +187,10 @@ class Questions(ABC):
         """A sealed detail with its salt: `{index, commitment, salt, payload, …}`."""
         return dict(self._get(f"/logs/{safe(log)}/sealed/{index}"))
 
+    def retention(self) -> list[Plain]:
+        """Until when each study's records are kept, and what holds them; admins and auditors."""
+        return list(self._get("/retention"))
+
     def append(self, log: str, note: bytes) -> int:
         """Hand a signed statement to a log; returns its index."""
         answer = read_json(self._call("POST", f"/logs/{safe(log)}/entries", raw=note))

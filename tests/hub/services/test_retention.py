@@ -17,6 +17,7 @@ from compliance.signing.note import parse
 from hub.services.accounts import Person
 from hub.services.retention import DESTROY, PREPARE
 from tests.hub.house import NAMES, PASSWORD, House, behind_the_hubs_back, key_of, rows_of
+from tests.postgres import Cluster
 
 EAST, NORTH, SOUTH = NAMES
 ABOUT = ("log", "log_entry", "log_node", "log_checkpoint", "log_cosignature", "charter_draft",
@@ -364,3 +365,27 @@ def test_the_list_says_for_each_study_what_goes_and_when(over: Over) -> None:
     assert (stone["state"], stone["destroyed_at"]) == ("destroyed", over.house.time.text())
     assert "title" not in stone
     assert json.dumps(retention.all())
+
+
+def test_a_role_that_does_not_own_the_tables_is_told_so(postgres: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL with a clerk's role: nothing is changed, and the sentence says who can do it."""
+    url = postgres.database()
+    house = House(tmp_path / "hub", database_url=url)
+    over = Over(house)
+    over.pass_the_day()
+    over.act(over.ada, PREPARE)
+    before = over.traces()
+    behind_the_hubs_back(
+        house.rooms.database,
+        "CREATE ROLE clerk LOGIN",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk",
+    )
+    house._url = url.replace("//postgres@", "//clerk@")
+
+    with pytest.raises(NotReady, match="does not own the tables"):
+        house.again().retention.destroy(over.study, over.ben)
+
+    assert over.traces() == before
+    assert over.act(over.ben, DESTROY)["state"] == "destroyed"
+    house.close()
