@@ -7,9 +7,7 @@ Each command says what happened, takes `--home` and `--json`, and ends with 0 (d
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +15,12 @@ import typer
 
 from compliance.errors import NotReady, Refused
 from compliance.records.reasons import Stopped
-from dashboard.desk import Desk, read_draft, read_narrative
+from dashboard import records_cli
+from dashboard.desk import read_draft, read_narrative
 from dashboard.hub_client import HubClient
+from dashboard.options import AsJson, Home, Password, Study, desk_of
 from dashboard.say import is_for, passphrase_of, password_of, say, show_findings
-from dashboard.settings import default_home, load_settings, private_surroundings
+from dashboard.settings import load_settings, private_surroundings
 from dashboard.watch import PATIENCE, Teller, Watcher, exit_code, metric_lines
 
 app = typer.Typer(
@@ -36,11 +36,6 @@ study = typer.Typer(
     add_completion=False,
 )
 
-Home = Annotated[Path | None, typer.Option("--home", help="Folder with all that is kept here.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Study = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Study or charter id, at least 6 characters.")
-]
 Charter = Annotated[Path, typer.Argument(metavar="CHARTER.yaml", help="The draft.")]
 Passphrase = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the key's passphrase (0600).")
@@ -90,9 +85,7 @@ def login(
     address: Annotated[str | None, typer.Option(help="The hub's address, https.")] = None,
     ca: Annotated[Path | None, typer.Option(help="The hub's ca.pem.")] = None,
     enrol: Annotated[str | None, typer.Option(help="One-time code; chooses the password.")] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(help="File with the password (0600), else it is asked.")
-    ] = None,
+    password_file: Password = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +93,7 @@ def login(
 
     Example: consilium study login celine --address https://hub.example --ca ca.pem
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.stranger(address, ca) as hub:
         if enrol is not None:
             is_for(name, str(hub.enrolment(enrol)["name"]))
@@ -121,7 +114,7 @@ def logout(*, home: Home = None, as_json: AsJson = False) -> None:
 
     Example: consilium study logout
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     try:
         with desk.open_hub() as hub:
             hub.sign_out()
@@ -138,7 +131,7 @@ def key(*, passphrase_file: Passphrase = None, home: Home = None, as_json: AsJso
 
     Example: consilium study key --passphrase-file secret.txt
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.open_hub() as hub:
         vkey = desk.make_key(hub, passphrase_of(passphrase_file))
     words = f"Your key {vkey.split('+', 1)[0]} lies in {desk.key_path}; keep a copy elsewhere."
@@ -151,7 +144,7 @@ def check(charter: Charter, *, home: Home = None, as_json: AsJson = False) -> No
 
     Example: consilium study check charter.yaml
     """
-    with _desk(home).open_hub() as hub:
+    with desk_of(home).open_hub() as hub:
         findings = hub.check(read_draft(charter))
     if as_json:
         say(findings, "", as_json=True)
@@ -173,7 +166,7 @@ def propose(
 
     Example: consilium study propose charter.yaml
     """
-    desk, draft = _desk(home), read_draft(charter)
+    desk, draft = desk_of(home), read_draft(charter)
     with desk.open_hub() as hub:
         refused = [row for row in hub.check(draft) if not row["allowed"]]
         if refused:
@@ -198,7 +191,7 @@ def launch(asked: Study, *, home: Home = None, as_json: AsJson = False) -> None:
 
     Example: consilium study launch 00112233445566aa
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.open_hub() as hub:
         told = hub.launch(desk.find(hub, asked)["charter_id"])
     words = f"Launched; the log is {told['log']}.\nNext: consilium study watch {told['study']}"
@@ -220,7 +213,7 @@ def watch(
 
     Example: consilium study watch 00112233445566aa
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     last: dict[str, Any] = {}
     with desk.open_hub() as hub:
         row = desk.find(hub, asked)
@@ -247,7 +240,7 @@ def stop(
 
     Example: consilium study stop 00112233445566aa --reason safety
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.open_hub() as hub:
         row = desk.find(hub, asked)
         told = desk.stop(hub, row, str(reason), passphrase_of(passphrase_file))
@@ -271,7 +264,7 @@ def release(
 
     Example: consilium study release 00112233445566aa --narrative card.yaml
     """
-    desk, written = _desk(home), read_narrative(narrative) if narrative else None
+    desk, written = desk_of(home), read_narrative(narrative) if narrative else None
     with desk.open_hub() as hub:
         told = hub.release(desk.find(hub, asked)["study"], model, written)
     words = (
@@ -287,7 +280,7 @@ def metrics(asked: Study, *, home: Home = None, as_json: AsJson = False) -> None
 
     Example: consilium study metrics 00112233445566aa --json
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.open_hub() as hub:
         row = desk.find(hub, asked)
         rows, primary = hub.metrics(row["study"]), _primary(hub, row)
@@ -309,7 +302,7 @@ def recipe(
 
     Example: consilium study recipe 00112233445566aa --out recipe.json
     """
-    desk = _desk(home)
+    desk = desk_of(home)
     with desk.open_hub() as hub:
         data = desk.recipe(hub, desk.find(hub, asked))
     try:
@@ -325,7 +318,7 @@ def list_studies(*, home: Home = None, as_json: AsJson = False) -> None:
 
     Example: consilium study list
     """
-    with _desk(home).open_hub() as hub:
+    with desk_of(home).open_hub() as hub:
         rows = hub.studies()
     lines = [
         f"{row['study']}  {row['phase']:<10} round {row['round']} of {row['max_rounds']}  "
@@ -337,13 +330,7 @@ def list_studies(*, home: Home = None, as_json: AsJson = False) -> None:
     say(rows, words, as_json=as_json)
 
 
-def _desk(home: Path | None) -> Desk:
-    folder = (home or default_home()).resolve()
-    return Desk(
-        home=folder,
-        clock=lambda: datetime.now(UTC),  # noqa: TID251 - this command is its own wiring
-        nonce=lambda: secrets.token_hex(16),
-    )
+records_cli.add_to(study)
 
 
 def _primary(hub: HubClient, row: dict[str, Any]) -> str:

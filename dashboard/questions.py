@@ -179,6 +179,18 @@ class Questions(ABC):
         """The policy that follows from the charter; the hub's copy, never trust."""
         return self._call("GET", f"/logs/{safe(log)}/policy").decode()
 
+    def sealed(self, log: str) -> list[Plain]:
+        """Which entries commit to a sealed detail, and whether it is still there."""
+        return list(self._get(f"/logs/{safe(log)}/sealed"))
+
+    def sealed_detail(self, log: str, index: int) -> Plain:
+        """A sealed detail with its salt: `{index, commitment, salt, payload, …}`."""
+        return dict(self._get(f"/logs/{safe(log)}/sealed/{index}"))
+
+    def retention(self) -> list[Plain]:
+        """Until when each study's records are kept, and what holds them; admins and auditors."""
+        return list(self._get("/retention"))
+
     def append(self, log: str, note: bytes) -> int:
         """Hand a signed statement to a log; returns its index."""
         answer = read_json(self._call("POST", f"/logs/{safe(log)}/entries", raw=note))

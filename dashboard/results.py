@@ -61,7 +61,7 @@ def result_parts(action: str, subject: str, result: Result, origin: str) -> list
 
 def page_of(action: str, subject: str) -> str:
     """The page from which an act comes, for the browsers that do not say so."""
-    if action in ("study.stop", "export.create", "model.release", "model.download"):
+    if action in FROM_A_STUDY:
         return f"/study?id={quote(subject)}"
     return PAGES.get(action, "/")
 
@@ -104,6 +104,23 @@ def _downloaded(_: str, result: Result, __: str) -> list[str]:
     return [paper.good_news("The model file is ready."), *_ticket(result)]
 
 
+def _reviewed(_: str, result: Result, __: str) -> list[str]:
+    rows = [("Sealed remark", _short(str(result["sealed"])))] if result["sealed"] else []
+    return [paper.good_news("Your review is on record."), _entry(result), paper.facts(rows)]
+
+
+def _asked(_: str, result: Result, __: str) -> list[str]:
+    words = "You asked for the destruction. Another administrator confirms it within 7 days."
+    return [paper.good_news(words), paper.facts([("Asked for at", str(result["prepared_at"]))])]
+
+
+def _destroyed(_: str, result: Result, __: str) -> list[str]:
+    names = ("study", "charter_id", "size", "root", "destroyed_at")
+    rows = [(name.replace("_", " "), str(result[name])) for name in names]
+    words = "All records of this study are destroyed at this hub. This is what stays:"
+    return [paper.good_news(words), paper.facts(rows)]
+
+
 def _invited(subject: str, result: Result, _: str) -> list[str]:
     rows = [("Invitation code", str(result["code"])), ("Good until", str(result["expires"]))]
     words = f"{subject} is invited. The hospital runs: consilium site join CODE"
@@ -121,14 +138,8 @@ def _plain(_: str, result: Result, __: str) -> list[str]:
 
 
 def _erased(subject: str, result: Result, _: str) -> list[str]:
-    said = (
-        f"{subject} is erased. What this person did stays in the logs under an id without a name."
-    )
-    return (
-        [paper.good_news(said), _entry(result)]
-        if result["index"] is not None
-        else [paper.good_news(said)]
-    )
+    words = f"{subject} is erased; what this person did stays, under an id that leads nowhere."
+    return [paper.good_news(words), *([_entry(result)] if result["index"] is not None else [])]
 
 
 def _entry(result: Result) -> str:
@@ -152,12 +163,19 @@ TOLD: dict[str, Callable[[str, Result, str], list[str]]] = {
     "export.create": _exported,
     "model.release": _released,
     "model.download": _downloaded,
+    "review.note": _reviewed,
+    "study.destroy.prepare": _asked,
+    "study.destroy": _destroyed,
     "site.invite": _invited,
     "user.add": _added,
     "person.erase": _erased,
 }
 
+FROM_A_STUDY = ("study.stop", "export.create", "model.release", "model.download", "review.note",
+                "study.destroy.prepare")  # fmt: skip
+
 PAGES = {
+    "study.destroy": "/studies",
     "charter.propose": "/studies",
     "charter.launch": "/studies",
     "site.invite": "/sites",

@@ -313,6 +313,19 @@ EXPORTS: dict[str, str] = {
     "internal": "internal use",
 }
 
+REVIEWS: dict[str, str] = {
+    "nothing_found": "nothing found",
+    "opened_case": "a case is opened; the records are kept until it is closed",
+    "closed_case": "every open case about these entries is closed",
+}
+
+RETENTION: dict[str, str] = {
+    "kept": "Before that day nobody can destroy them.",
+    "held": "A review opened a case: nobody can destroy them until it is closed.",
+    "due": "Two administrators may destroy them: one asks, another confirms within 7 days.",
+    "prepared": "An administrator asked for their destruction. Another one may confirm.",
+}
+
 UNKNOWN_TO_THE_HUB = (
     "Decided by each hospital itself, where only it can look: its own smallest cohort, the privacy "
     "budget it has left, its own policy."

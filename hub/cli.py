@@ -15,7 +15,7 @@ from compliance.errors import NotReady
 from compliance.report.request import parse_request
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
-from hub import people_cli
+from hub import people_cli, records_cli
 from hub.consortium_cli import add_to
 from hub.federation import bundle
 from hub.federation.runner import build_supervisor
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 add_to(app)
 people_cli.add_to(app)
+records_cli.add_to(app)
 
 PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from compliance.errors import NotReady
-from hub.api import auth, door, errors, intents, logs, motions, sites, studies
+from hub.api import auth, door, errors, intents, logs, motions, retention, sealed, sites, studies
 from hub.api.limit import BodyLimit
 from hub.services.presence import Presence
 from hub.wiring import Rooms
@@ -58,7 +58,7 @@ def create_app(rooms: Rooms, supervisor: Supervisor | None = None) -> FastAPI:
     app.state.rooms = rooms
     errors.install(app)
     app.add_middleware(BodyLimit, prefix=PREFIX)
-    for module in (door, auth, sites, studies, logs, motions, intents):
+    for module in (door, auth, sites, studies, logs, sealed, motions, intents, retention):
         app.include_router(module.routes, prefix=PREFIX)
     if supervisor is not None:
         app.mount("/v1/fleet", supervisor.gateway)

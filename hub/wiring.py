@@ -28,10 +28,13 @@ from hub.services.motions import MotionService
 from hub.services.passwords import Passwords
 from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
+from hub.services.record_acts import record_acts
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
+from hub.services.retention import RetentionService
 from hub.services.rounds import RoundService
 from hub.services.runs import RunService
+from hub.services.sealed import SealedService
 from hub.services.studies import StudyService
 from hub.services.tiles import TileService
 from hub.services.trust import read_trust
@@ -86,6 +89,7 @@ class Rooms:
         """
         self.check_database()
         self.ledger.check()
+        self.retention.sweep()
 
     def check_database(self) -> None:
         """Check that the database answers and has the revision of this release.
@@ -266,6 +270,21 @@ class Rooms:
         )
 
     @cached_property
+    def sealed(self) -> SealedService:
+        """Sealed details."""
+        return SealedService(
+            database=self.database, ledger=self.ledger, clock=self.clock, random=self.random
+        )
+
+    @cached_property
+    def retention(self) -> RetentionService:
+        """How long records are kept, and their end."""
+        sweeps = (self.registry.destroy, self.exports.destroy, self.keys.destroy_log_keys)
+        return RetentionService(
+            database=self.database, ledger=self.ledger, sweeps=sweeps, clock=self.clock
+        )
+
+    @cached_property
     def intents(self) -> IntentService:
         """Acts that wait for a yes."""
         return IntentService(
@@ -279,7 +298,8 @@ class Rooms:
     @cached_property
     def acts(self) -> dict[str, Act]:
         """Every act that a person confirms."""
-        return acts(
+        about = record_acts(self.ledger, self.sealed, self.retention, self.accounts.who)
+        return about | acts(
             charters=self.charters,
             accounts=self.accounts,
             people=self.people,

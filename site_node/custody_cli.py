@@ -1,4 +1,4 @@
-"""`consilium site rotate-key|replace-key|leave|evidence|mirror`: keys, and copies for others."""
+"""`consilium site rotate-key|replace-key|leave|evidence|mirror|destroy-mirror`: keys and copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from compliance.errors import NotReady
 from site_node.gate.evidence import write_evidence, write_mirror
 from site_node.gate.say import passphrase_of
-from site_node.options import AsJson, Home, Passphrase, speak
+from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
 from site_node.wiring import open_site
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer, act: Callable[[Any], Any]) -> None:
     """Give these commands to `consilium site`; `act` words what a full disk would say."""
     app.command("rotate-key")(act(rotate_key))
     app.command("replace-key")(act(replace_key))
+    app.command("destroy-mirror")(act(destroy_mirror))
     for command in (leave, evidence, mirror):
         app.command()(act(command))
 
@@ -132,6 +133,44 @@ def mirror(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
         for row in told
     ]
     speak(told, as_json=as_json, lines=lines)
+
+
+def destroy_mirror(
+    study: Study,
+    *,
+    yes: Yes = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask the hub for newer entries before.")
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy this hospital's copy of a study after the end of retention; datasets stay.
+
+    Example: consilium site destroy-mirror 00112233445566aa
+    """
+    with open_site(home) as rooms:
+        if not offline:
+            rooms.look_at_consortium()
+            rooms.look_again(rooms.destruction.look(study)["study"])
+        told = rooms.destruction.look(study)
+        if not yes:
+            typer.echo("\n".join(_going(told)), err=True)
+            typer.confirm("Destroy it for ever?", abort=True, err=True)
+        told = rooms.destruction.destroy(study)
+    record = "It is on record." if told["on_record"] else "The hub is told when it answers."
+    line = f"The copy of study {told['study']} is destroyed: {told['entries']} entries. {record}"
+    speak(told, as_json=as_json, lines=[line])
+
+
+def _going(told: dict[str, Any]) -> list[str]:
+    return [
+        f"Study {told['study']}: {told['title']}",
+        f"Kept until {told['retention_until']}; no case is open.",
+        f"What goes: {told['entries']} entries of the log and {told['updates']} updates,",
+        f"  the charter with this hospital's answer, {told['alarms']} alarms with their evidence.",
+        "What stays: datasets, the journal, and one line with the size and root of the log.",
+    ]
 
 
 def _rotated(told: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.recipe import Recipe
 from compliance.rules.consortium.state import ConsortiumState
 from site_node.gate.card import findings
+from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
 from site_node.gate.export import Recorder
@@ -35,6 +36,7 @@ from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
 from site_node.store import (
+    destroyed,
     journal,
     mirror,
     objects,
@@ -48,7 +50,7 @@ from site_node.store import (
 from site_node.store.database import open_store
 from site_node.store.journal import Sessions
 
-TABLES = (journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
+TABLES = (destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
 """Modules whose tables must be known before the database is opened."""
 
 
@@ -254,6 +256,20 @@ class Rooms:
         )
 
     @cached_property
+    def destruction(self) -> Destruction:
+        """Ends what is kept of a study."""
+        return Destruction(
+            keys=self.keys,
+            hub=lambda: self.hub,
+            mirror=self.mirror,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            folder=self.settings.home / "replies",
+            clock=self.clock,
+        )
+
+    @cached_property
     def motions(self) -> Motions:
         """Texts that wait for signatures of several hospitals."""
         return Motions(
@@ -318,6 +334,17 @@ class Rooms:
         except ConsiliumError as error:
             if not isinstance(error, NotReady) or self.mirror.head(CONSORTIUM):
                 self.journal.write("trouble", what="mirror", study=CONSORTIUM, said=str(error))
+
+    def look_again(self, study: str) -> None:
+        """Look once at a study's log; a hub that has destroyed it already stops nothing here.
+
+        Raises:
+            Unreachable: the hub does not answer; what it knows may matter.
+        """
+        try:
+            self.witness.step(study)
+        except NotReady as error:
+            self.journal.write("trouble", what="mirror", study=study, said=str(error))
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -30,6 +30,25 @@ def may_destroy(state: StudyState, now: str, confirmed_by: Iterable[str]) -> All
     Returns:
         Allowed, or the finding with what resolves it; whoever must stop there raises it.
     """
+    ended = may_end(state, now)
+    if isinstance(ended, NotReady):
+        return ended
+    people = set(confirmed_by)
+    if len(people) < CONFIRMATIONS:
+        return NotReady(
+            f"{len(people)} of {CONFIRMATIONS} administrators confirmed.",
+            "Ask another administrator to confirm; destroyed records do not come back.",
+        )
+    return ALLOWED
+
+
+def may_end(state: StudyState, now: str) -> Allowed | NotReady:
+    """Say whether nothing keeps the records any more: the day has come and no case is open.
+
+    Args:
+        state: the fold of the study's whole log.
+        now: UTC second, as records carry it.
+    """
     until = state.charter.retention_until
     if seconds_of(now) < seconds_of(until):
         return NotReady(
@@ -42,12 +61,6 @@ def may_destroy(state: StudyState, now: str, confirmed_by: Iterable[str]) -> All
         return NotReady(
             f"a review opened a case that nobody closed: entry {', '.join(map(str, holds))}.",
             "Finish the case, then note a review of the same entries with the result closed_case.",
-        )
-    people = set(confirmed_by)
-    if len(people) < CONFIRMATIONS:
-        return NotReady(
-            f"{len(people)} of {CONFIRMATIONS} administrators confirmed.",
-            "Ask another administrator to confirm; destroyed records do not come back.",
         )
     return ALLOWED
 

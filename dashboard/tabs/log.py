@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked, kind_of
+from dashboard.tabs import records
 
 Plain = dict[str, Any]
 PAGE = 50
@@ -26,6 +27,8 @@ def draw(study: Plain, found: Checked | None) -> None:
         _cosignatures(study, found, names)
     if session.identity().has("auditor", "researcher"):
         _export(study)
+    if session.identity().has("auditor") and found.size:
+        records.review(study, found.size)
     st.subheader("Entries")
     _entries(found, names)
 

@@ -10,6 +10,7 @@ import streamlit as st
 from compliance.records.reasons import Stopped
 from dashboard import page, session, style, tables, words
 from dashboard.checking import signers
+from dashboard.tabs import records
 
 Plain = dict[str, Any]
 SIGNS = {
@@ -87,6 +88,8 @@ def _acts(study: Plain, charter: Plain, verified: Collection[str]) -> None:
             reason = st.selectbox("Reason", list(kinds), format_func=kinds.__getitem__, index=4)
             st.markdown(":gray[An open round ends. Only all hospitals together can resume.]")
             page.act("Stop", "study.stop", study["study"], {"reason": reason})
+    if study["state"] == "launched" and who.has("admin"):
+        records.ending(study)
 
 
 def _terms(charter: Plain, body: Plain) -> None:

@@ -72,7 +72,7 @@ class ExportService:
     ) -> None:
         self._database, self._ledger, self._registry = database, ledger, registry
         self._releases, self._keys = releases, keys
-        self._clock, self._random = clock, random
+        self._clock, self._random, self._home = clock, random, home
         self._attachments = Attachments(
             database=database, ledger=ledger, releases=releases, home=home, names=names
         )
@@ -181,6 +181,11 @@ class ExportService:
                 entries = self._ledger.entries(asked.study, 0, size)
                 return complete_receipts(asked.out, entries, note)
             time.sleep(0.5)
+
+    def destroy(self, study: str) -> None:
+        """Delete every bundle, receipt and model file of a study that lies in the hub's home."""
+        for path in (self._home / "exports").glob(f"*{study}*"):
+            path.unlink(missing_ok=True)
 
     def ticket(self, path: Path, name: str) -> str:
         """A link that hands out a file once, within a minute."""

@@ -59,6 +59,13 @@ class KeyStore:
         write_key(self._folder / _later(log, str(key.verifier)), key)
         return key
 
+    def destroy_log_keys(self, study: str) -> None:
+        """Delete every key of a study's log: a log that is gone is signed by nobody."""
+        for name in [file for file in self._known if file.startswith(study)]:
+            self._known.pop(name)
+        for path in [self._folder / f"{study}.key", *self._folder.glob(f"{study}-*.key")]:
+            path.unlink(missing_ok=True)
+
     def _origin(self, log: str) -> str:
         part = log if log == "consortium" else f"study/{log}"
         return f"{self.hub_name}/{part}"

@@ -126,7 +126,7 @@ class LedgerService(LogBook):
                 return Receipt(known, leaf_hash(note))
             receipt = self.append_in(session, log, note)
             if len(logs) > 1:
-                self._close_listing(session, log)
+                self.close_listing(session, log)
             if also is not None:
                 also(session)
         return receipt
@@ -173,12 +173,17 @@ class LedgerService(LogBook):
         body: dict[str, Any],
         *,
         on_behalf: dict[str, Any] | None = None,
+        sealed: str | None = None,
         also: Also | None = None,
     ) -> Receipt:
-        """Say something in the hub's name; `on_behalf` names the person where the form asks."""
+        """Say something in the hub's name; `on_behalf` names the person where the form asks.
+
+        `sealed` is what the statement commits to; `also` keeps the payload.
+        """
         if on_behalf is not None or "on_behalf" in body:
             body = body | {"on_behalf": on_behalf or body.get("on_behalf")}
-        return self.append(log, self._said(self.state_of(log), log, kind, body), also=also)
+        note = self._said(self.state_of(log), log, kind, body, sealed)
+        return self.append(log, note, also=also)
 
     def say_in(self, session: Transaction, log: str, kind: str, body: dict[str, Any]) -> Receipt:
         """Say something in the hub's name, inside a transaction of `writing`."""
@@ -226,10 +231,25 @@ class LedgerService(LogBook):
             state = self._caught_up(session, log)
             checkpoints.take_cosignature(session, log, state, (site, line), self._clock())
 
-    def _said(self, state: State, log: str, kind: str, body: dict[str, Any]) -> bytes:
-        return seal(self._text(state, log, kind, body, self._events.name), self._events)
+    def _said(
+        self,
+        state: State,
+        log: str,
+        kind: str,
+        body: dict[str, Any],
+        sealed: str | None = None,
+    ) -> bytes:
+        return seal(self._text(state, log, kind, body, self._events.name, sealed), self._events)
 
-    def _text(self, state: State, log: str, kind: str, body: dict[str, Any], actor: str) -> bytes:
+    def _text(
+        self,
+        state: State,
+        log: str,
+        kind: str,
+        body: dict[str, Any],
+        actor: str,
+        sealed: str | None = None,
+    ) -> bytes:
         return write_event(
             kind,
             body,
@@ -237,10 +257,11 @@ class LedgerService(LogBook):
             actor=actor,
             log=state.charter_id,
             nonce=self._nonce(),
+            sealed=sealed,
             kinds=family_of(log).kinds,
         )
 
-    def _close_listing(self, session: Transaction, study: str) -> None:
+    def close_listing(self, session: Transaction, study: str) -> None:
         """What the consortium lists as open is open: the list is closed with the study."""
         if rows.find_log(session, CONSORTIUM) is None:
             return

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from compliance.errors import Malformed, NotReady
 from compliance.ledger.tiles import entry_bundle
+from compliance.records.decisions import ErasureDone
 from compliance.records.envelope import Event, parse_event
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.logs import State, family_of
@@ -127,6 +128,33 @@ class LogBook:
                 signed = newest.note if newest else None
                 leaves = rows.leaf_hashes(session, log)
                 self._states[log] = checkpoints.check_history(log, notes, signed, leaves)
+        self._check_listed()
+
+    def _check_listed(self) -> None:
+        """Every study of the consortium's list is here, unless its end is on the same record."""
+        state = self._states.get(CONSORTIUM)
+        if not isinstance(state, ConsortiumState):
+            return
+        hub = state.agreement.hub.partition("+")[0]
+        gone = {
+            event.body.commitment
+            for event in self.events(CONSORTIUM, "erasure.done")
+            if isinstance(event.body, ErasureDone) and event.actor == hub
+        }
+        there = set(self.studies())
+        for charter_id, listed in state.studies.items():
+            study = listed.origin.rpartition("/")[2]
+            if study not in there and charter_id not in gone:
+                raise NotReady(
+                    f"the log of study {study}, which the consortium lists, is not in the "
+                    "database. Nothing is served.",
+                    "Restore the database from a backup, or the log from a hospital's mirror.",
+                )
+
+    def forget(self, log: str) -> None:
+        """Drop what is only in memory of a log."""
+        with self._mutex:
+            self._states.pop(log, None)
 
     def logs(self) -> list[str]:
         """Every log: the consortium's own, if it is founded, and one for each study."""
@@ -175,10 +203,11 @@ class LogBook:
         return family_of(log).policy(self.state_of(log))
 
     def _caught_up(self, session: Transaction, log: str) -> State:
+        if rows.find_log(session, log) is None:  # destroyed, perhaps by another process
+            self._states.pop(log, None)
+        must_exist(session, log)
         state = self._states.get(log)
         start = 0 if state is None else state.size
-        if state is None:
-            must_exist(session, log)
         advance = family_of(log).advance
         for note in rows.read_entries(session, log, start):
             state = advance(state, note, 0 if state is None else state.size)
@@ -207,7 +236,10 @@ def not_founded() -> NotReady:
 
 
 def _no_log(study: str) -> NotReady:
-    return NotReady(f"there is no log of a study {study}.", "Launch the study first.")
+    return NotReady(
+        f"there is no log of a study {study}.",
+        "Launch it first; or its records are gone: consilium hub retention.",
+    )
 
 
 def hashes_text(hashes: list[bytes]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,10 @@ class ModelRegistry:
         if sha256_id(data) != name:
             raise NotReady(f"the card {name} is not here as it was.", "Restore it from a backup.")
         return data
+
+    def destroy(self, study: str) -> None:
+        """Delete every file of a study: models, cards, layout, what its rounds left."""
+        shutil.rmtree(self._home / "studies" / study, ignore_errors=True)
 
     def _card_path(self, study: str, name: str) -> Path:
         return self.folder(study) / "cards" / f"{name.removeprefix('sha256:')}.json"

@@ -84,6 +84,20 @@ class Database:
             except DataError as error:
                 raise Malformed("input", "it holds a character that cannot be stored") from error
 
+    def scrub(self, *tables: str) -> None:
+        """Let go of old copies of what was deleted from these tables, as far as the database can.
+
+        SQLite overwrites deleted bytes and keeps old pages in its write-ahead log until that is
+        emptied; PostgreSQL keeps dead rows until a vacuum. Somebody who reads just now may delay
+        it: then the next one does it.
+        """
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if self.url.startswith("sqlite"):
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                return
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM {table}")
+
     def _lock(self, session: Session, locks: tuple[str, ...]) -> None:
         if self.url.startswith("sqlite"):
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
@@ -103,6 +117,7 @@ def _durable(engine: Engine) -> None:
     def set_pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN IMMEDIATE ourselves
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, delete, or_
+from sqlalchemy import Text, delete, or_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.storage.database import Base
@@ -45,11 +45,19 @@ def find_intent(session: Session, number: str) -> IntentRow | None:
 
 
 def forget(session: Session, account: int, name: str) -> None:
-    """Delete the acts that a person prepared, and those about this name."""
-    about = or_(IntentRow.account == account, IntentRow.object == name)
-    session.execute(delete(IntentRow).where(about))
+    """Delete the acts that a person prepared; those of others about this name keep a number."""
+    session.execute(delete(IntentRow).where(IntentRow.account == account))
+    about = update(IntentRow).where(IntentRow.object == name)
+    session.execute(about.values(object=f"erased-{account}", body="{}"))
 
 
 def find_ticket(session: Session, id_hash: str) -> TicketRow | None:
     """A ticket by the hash of its id."""
     return session.get(TicketRow, id_hash)
+
+
+def blank(session: Session, subject: str, action: str, now: str) -> None:
+    """Forget what was typed for acts that are done or have expired: their words are in here too."""
+    over = or_(IntentRow.result.is_not(None), IntentRow.expires <= now)
+    mine = update(IntentRow).where(IntentRow.object == subject, IntentRow.action == action)
+    session.execute(mine.where(over).values(body="{}"))

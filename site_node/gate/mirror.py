@@ -19,6 +19,7 @@ from compliance.rules.verdict import Denied
 from compliance.signing.note import parse
 from site_node.gate.journal import Clock, Journal
 from site_node.store import mirror as table
+from site_node.store.destroyed import find_destroyed
 from site_node.store.journal import Sessions
 from site_node.store.mirror import Head, MirrorAlarm, MirrorLog
 
@@ -119,6 +120,11 @@ class Mirror:
             state = fold(log, state, part, size, None)
         self._states[log] = state
         return state
+
+    def destroyed(self, study: str) -> bool:
+        """Whether this hospital destroyed its copy at the end of retention; it takes no other."""
+        with self._sessions() as session:
+            return find_destroyed(session, study) is not None
 
     def forget(self, study: str) -> None:
         """Drop what is only in memory; the next question reads the copy again."""

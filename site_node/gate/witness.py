@@ -54,7 +54,10 @@ PATIENCE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Step:
-    """What one look at a log came to: `same`, `mirrored`, `cosigned`, `outrun` or `alarm`."""
+    """What one look at a log came to: `same`, `mirrored`, `cosigned`, `outrun` or `alarm`.
+
+    `destroyed`: this hospital destroyed its copy at the end of retention and takes no other.
+    """
 
     study: str
     outcome: str
@@ -95,6 +98,8 @@ class Witness:
             Unreachable: the hub does not answer; nothing changed.
             Malformed: its answer cannot be read; nothing changed.
         """
+        if self._mirror.destroyed(study):
+            return Step(study, "destroyed", 0)
         head = self._mirror.head(study)
         note = self._hub().checkpoint(study)
         if self._mirror.alarms(study):

@@ -54,12 +54,17 @@ def never_changed(table: Any) -> None:
 
     @event.listens_for(table, "after_create")
     def guard(target: Table, connection: Connection, **_: Any) -> None:
-        for deed in ("UPDATE", "DELETE"):
-            statement = (
-                f"CREATE TRIGGER {target.name}_no_{deed.lower()} BEFORE {deed} ON {target.name} "
-                f"BEGIN SELECT RAISE(ABORT, '{target.name} is append-only'); END"
-            )
+        for statement in guards(target.name):
             connection.exec_driver_sql(statement)
+
+
+def guards(table: str) -> list[str]:
+    """SQL by which the database refuses to change or delete a row."""
+    return [
+        f"CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for deed in ("UPDATE", "DELETE")
+    ]
 
 
 never_changed(JournalRow.__table__)

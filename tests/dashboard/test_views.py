@@ -17,6 +17,7 @@ from hub.storage import studies as rows
 from tests import factories as make
 from tests.dashboard.gated import HUB, Wire
 from tests.dashboard.stage import PEOPLE, TITLES, Stage
+from tests.hub.house import rows_of
 
 APP = Path(session.__file__).with_name("app.py")
 PAGES = {
@@ -289,3 +290,28 @@ def test_no_raw_name_stands_where_a_title_belongs(draw: Draw, stage: Stage) -> N
         told = words(draw("study", id=stage.study, tab=tab))
         for name in TITLES:
             assert name not in told, tab
+
+
+def test_an_auditor_notes_a_review_with_a_sealed_remark(draw: Draw, stage: Stage) -> None:
+    """The button prepares; the log says the result, and the remark is in no entry."""
+    at = draw("study", "aya", id=stage.study, tab="Log")
+    next(item for item in at.text_area if item.label.startswith("Remark")).set_value("Looks odd.")
+    shown = button(at, "Note it")
+    assert shown is not None
+
+    shown.click().run()
+
+    assert not at.exception
+    assert "nothing has happened yet" in words(at)
+    kept = rows_of(stage.rooms.database, "intent")[-1]
+    assert (kept["action"], kept["object"]) == ("review.note", stage.study)
+    assert button(draw("study", "celine", id=stage.study, tab="Log"), "Note it") is None
+
+
+def test_an_administrator_reads_until_when_the_records_are_kept(draw: Draw, stage: Stage) -> None:
+    """Before the day there is no button that destroys; others do not see the part at all."""
+    at = draw("study", "ida", id=stage.study)
+
+    assert "Before that day nobody can destroy them." in words(at)
+    assert button(at, "Ask for destruction") is None
+    assert "nobody can destroy them" not in words(draw("study", "celine", id=stage.study))

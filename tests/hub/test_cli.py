@@ -22,7 +22,8 @@ with warnings.catch_warnings():  # typer 0.20 imports names that click 8.5 calls
     import hub.cli  # noqa: F401 - loaded once, here
 
 COMMANDS = ("init", "sign-bundle", "serve", "invite", "status", "upgrade", "model",
-            "user add", "user list", "user show", "user erase", "found", "suspend", "motions")  # fmt: skip
+            "user add", "user list", "user show", "user erase", "found",
+            "suspend", "motions", "retention", "seal show", "seal erase")  # fmt: skip
 
 
 def print_of(folder: Path) -> dict[str, object]:

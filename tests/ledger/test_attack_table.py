@@ -25,6 +25,8 @@ FORKS, PROPOSALS = "tests/report/test_receipts_and_forks.py", "tests/hub/service
 RELEASING = "tests/site_node/gate/test_releasing.py"
 STANDING = "tests/hub/services/test_standing.py"
 STRANGE, FORMS = "tests/ledger/test_strange_bytes.py", "tests/ledger/test_forms.py"
+FORGETTING, ENDED = "tests/ledger/test_forgetting.py", "tests/hub/services/test_retention.py"
+DESTROYED = "tests/site_node/gate/test_destruction.py"
 KEYS, LYING = "tests/compliance/test_rules_keys.py", "tests/stories/test_lying_hub.py"
 
 TABLE: dict[str, list[str]] = {
@@ -124,6 +126,12 @@ TABLE: dict[str, list[str]] = {
     "forgetting_keeps_the_proof": [
         f"{STATEMENTS}: test_forgetting_keeps_the_proof",
         f"{STATEMENTS}: test_a_sealed_payload_cannot_be_guessed_or_exchanged",
+        f"{FORGETTING}: test_forgetting_keeps_the_proof",
+        f"{FORGETTING}: test_an_erased_payload_does_not_come_back",
+        f"{FORGETTING}: test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub",
+        f"{ENDED}: test_two_administrators_destroy_the_records_as_a_whole",
+        f"{ENDED}: test_another_study_stays_as_it_was_with_every_proof",
+        f"{DESTROYED}: test_a_hospital_destroys_its_copy_as_a_whole",
     ],
     "any_member_can_carry_on": [f"{KEYS}: test_any_member_can_carry_on"],
     "a_witness_never_goes_back": [
@@ -134,6 +142,8 @@ TABLE: dict[str, list[str]] = {
     "a_power_cut_leaves_no_half_truth": [
         f"{CUTS}: test_a_power_cut_leaves_no_half_truth",
         f"{CUTS}: test_a_power_cut_after_the_entry_is_healed_by_sending_it_again",
+        f"{CUTS}: test_a_power_cut_before_the_commit_destroys_nothing",
+        f"{CUTS}: test_a_power_cut_after_the_commit_is_finished_at_the_next_start",
         f"{CUTS}: test_a_witness_killed_before_it_sent_cosigns_the_same_checkpoint",
     ],
     "a_storm_is_counted_not_stored": [

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy.exc import DBAPIError
+
 from compliance.rules.fold import replay
-from tests.hub.house import NAMES, House
+from hub.services import retention
+from tests.hub.house import NAMES, House, behind_the_hubs_back
 from tests.site_node.gate.world import STUDY, World
 
 NORTH = NAMES[1]
@@ -91,3 +96,55 @@ def test_a_witness_killed_before_it_sent_cosigns_the_same_checkpoint(tmp_path: P
     assert (step.outcome, step.size) == ("cosigned", 2)
     assert head is not None
     assert [line.strip() for line in world.hub.log.lines] == [head.cosignature.strip()]
+
+
+def ended(house: House) -> tuple[str, Any]:
+    """A study whose retention is over, asked for by one administrator; and the other one."""
+    study = house.launched()
+    until = house.rooms.ledger.state(study).charter.retention_until
+    house.time.now = datetime.fromisoformat(until)
+    house.rooms.retention.prepare(study, house.person("ada", "admin")[1])
+    ben = house.person("ben", "admin")[1]
+    house.rooms.database.engine.dispose()
+    return study, ben
+
+
+def test_a_power_cut_before_the_commit_destroys_nothing(either: House) -> None:
+    """Every row is deleted and the power goes: all of it is there, guards and files too."""
+    study, ben = ended(either)
+    before = [either.rooms.ledger.entries(log, 0) for log in (study, "consortium")]
+    either.rooms.database.engine.dispose()
+
+    def destroy_and_die() -> None:
+        retention._operation = cut  # type: ignore[assignment] # in this process alone
+        either.again().retention.destroy(study, ben)
+
+    assert killed(destroy_and_die)
+
+    again = either.again()
+    again.ready()
+    assert [again.ledger.entries(log, 0) for log in (study, "consortium")] == before
+    assert (either.home / "studies" / study).is_dir()
+    with pytest.raises(DBAPIError, match="append-only"):
+        behind_the_hubs_back(again.database, "DELETE FROM log_entry")
+    assert again.retention.destroy(study, ben)["state"] == "destroyed"
+
+
+def test_a_power_cut_after_the_commit_is_finished_at_the_next_start(either: House) -> None:
+    """The rows are gone, the files are not: the hub removes them before it serves."""
+    study, ben = ended(either)
+
+    def destroy_and_die() -> None:
+        mine = either.again()
+        mine.registry.destroy = cut  # type: ignore[method-assign]
+        mine.retention.destroy(study, ben)
+
+    assert killed(destroy_and_die)
+    assert (either.home / "studies" / study).is_dir()
+
+    again = either.again()
+    again.ready()
+
+    assert not list(either.home.rglob(f"*{study}*"))
+    assert again.retention.destroy(study, ben)["destroyed_at"]
+    assert again.ledger.places("consortium", "erasure.done")

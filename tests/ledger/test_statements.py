@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
 import pytest
 
-from compliance import canonical
 from compliance.errors import Malformed
 from compliance.records.envelope import parse_event
+from compliance.records.sealed import commitment
 from compliance.rules.check import check_charter
 from compliance.rules.fold import advance, judge, replay
 from compliance.rules.verdict import Denied
@@ -184,11 +183,6 @@ def golden() -> dict[str, Any]:
     """The golden log."""
     loaded: dict[str, Any] = json.loads(shared_data("ledger", "golden.json").read_text("utf-8"))
     return loaded
-
-
-def commitment(salt: bytes, payload: Any) -> str:
-    """What stands in the log for a payload (design/ledger.md §12)."""
-    return "sha256:" + hashlib.sha256(salt + canonical.encode(payload)).hexdigest()
 
 
 def test_forgetting_keeps_the_proof() -> None:

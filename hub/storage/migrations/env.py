@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
-from hub.storage import accounts, intents, ledger, members, motions, studies
+from hub.storage import accounts, intents, ledger, members, motions, sealed, studies, tombstones
 from hub.storage.database import Base
 
-TABLES = (accounts, intents, ledger, members, motions, studies)
+TABLES = (accounts, intents, ledger, members, motions, sealed, studies, tombstones)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -14,6 +14,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+INSERT = sa.text("INSERT INTO directory (dir, account, display) VALUES (:dir, :account, :display)")
 
 
 def upgrade() -> None:
@@ -29,10 +30,7 @@ def upgrade() -> None:
     for number, name in bind.execute(sa.text("SELECT id, name FROM account")).all():
         drawn = base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
         row = {"dir": drawn, "account": number, "display": name}
-        bind.execute(
-            sa.text("INSERT INTO directory (dir, account, display) VALUES (:dir, :account, :display)"),
-            row,
-        )
+        bind.execute(INSERT, row)
 
 
 def downgrade() -> None:
