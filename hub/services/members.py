@@ -233,12 +233,12 @@ class MemberService:
         return known.keys
 
     def flower_keys(self) -> dict[str, str]:
-        """The Flower node key of every active hospital, in OpenSSH form."""
+        """The Flower node key of every active hospital that has told it, in OpenSSH form."""
         known = self.standings()
         return {
             row.site: row.flower_public
             for row in self.joined()
-            if known[row.site].standing == ACTIVE
+            if row.flower_public and known[row.site].standing == ACTIVE
         }
 
     def flower_nodes(self) -> dict[str, str]:

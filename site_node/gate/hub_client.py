@@ -267,7 +267,7 @@ def _failure(status: int, data: bytes) -> ConsiliumError:
         code, fix = str(said.get("code") or ""), str(said.get("fix") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(f"the hub answered with status {status}.")
-    if rule:
+    if rule and status < SERVER:
         error = Refused(str(rule), sentence=sentence or None)
         error.found, error.agreed = said.get("found"), said.get("agreed")
         return error  # the hub's sentence says already what was found and agreed
