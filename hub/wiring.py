@@ -165,7 +165,7 @@ class Rooms:
             database=self.database,
             ledger=self.ledger,
             held=self.held,
-            hub_name=self.settings.name,
+            keys=self.keys,
         )
 
     @cached_property

@@ -115,6 +115,6 @@ def not_taken_over(origin: str) -> Refused:
     """What is said to whoever writes to a hub that is not the hub of this log yet."""
     return Refused(
         READ_ONLY,
-        sentence=f"The keys of this hub are not in force in {origin}: most of the hospitals sign "
-        "the takeover first, each with `consilium site takeover`.",
+        sentence=f"The keys of this hub are not in force in {origin}, or their files are missing. "
+        "A successor waits for most of the hospitals: `consilium site takeover`.",
     )

@@ -147,13 +147,15 @@ class LedgerService(LogBook):
         if known is not None:
             return Receipt(known, leaf_hash(note))
         family, state = family_of(log), self._caught_up(session, log)
-        self._may_write(log, state, note)
+        own = self._may_write(log, state, note)
         verdict = family.judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
             raise refused(verdict)
         index = state.size
         family.advance(state, note, index)
         kind = put_entry(session, log, note, state)
+        if own:
+            self._log_key(log, str(state.keys.current[state.origin]))  # its file must be here
         self._issue_if_due(session, log, state, kind)
         return Receipt(index, leaf_hash(note))
 
@@ -286,11 +288,17 @@ class LedgerService(LogBook):
             self.say(log, "decision.denied", body)
             self._suppressed[log] = 0
 
-    def _may_write(self, log: str, state: State, note: bytes) -> None:
-        """Refuse while this hub may have forgotten something, or is not the hub of this log yet."""
+    def _may_write(self, log: str, state: State, note: bytes) -> bool:
+        """Refuse while this hub may have forgotten something, or is not the hub of this log yet.
+
+        Returns:
+            Whether this is the hub of this log; a successor takes new keys only.
+        """
         self.held.check(log)
-        if not self._own(log, state) and not takes_a_key(log, note):
+        own = self._own(log, state)
+        if not own and not takes_a_key(log, note):
             raise not_taken_over(state.origin)
+        return own
 
     def _own(self, log: str, state: State) -> bool:
         """Whether the keys by which the hub speaks and signs in this log are those that lie here."""

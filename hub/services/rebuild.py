@@ -21,6 +21,7 @@ from hub.services.copies import Copy
 from hub.services.entries import put_entry
 from hub.services.held import EVERY, REBUILT, Held, Mark
 from hub.services.indexes import index_charter, index_consortium
+from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.logbook import CONSORTIUM
 from hub.storage import ledger as rows
@@ -66,14 +67,14 @@ class RebuildService:
         database: where the logs lie.
         ledger: the logs, for their locks and memory.
         held: which logs rest.
-        hub_name: the first part of every log's name.
+        keys: the keys of this hub.
     """
 
     def __init__(
-        self, *, database: Database, ledger: LedgerService, held: Held, hub_name: str
+        self, *, database: Database, ledger: LedgerService, held: Held, keys: KeyStore
     ) -> None:
         self._database, self._ledger, self._held = database, ledger, held
-        self._hub_name = hub_name
+        self._hub_name, self._events, self._log_key = keys.hub_name, keys.events, keys.log
 
     def rebuild(self, folders: Sequence[Path], lost: str) -> Outcome:
         """Write the logs of a hub that is lost into this empty one.
@@ -111,6 +112,23 @@ class RebuildService:
         if self._held.mark() is None:
             raise NotReady("this hub may write already.", "There is nothing to resume.")
         return self._take([copies.read_mirror(folder) for folder in folders])
+
+    def takeover(self) -> list[dict[str, str]]:
+        """Keys of this hub that are not in force yet: log, name and public half of each.
+
+        The log's own key comes first: from then on the hub can sign what it takes in.
+        """
+        wanted = []
+        for log in self._ledger.logs():
+            state = self._ledger.state_of(log)
+            held = state.keys.current
+            if self._events.name not in held or held[self._events.name] == self._events.verifier:
+                continue
+            log_key = self._log_key(log)
+            for key in (log_key, self._events):
+                if held[key.name] != key.verifier:
+                    wanted.append({"log": log, "name": key.name, "vkey": str(key.verifier)})
+        return wanted
 
     def _take(self, mirrors: Sequence[copies.Mirrored]) -> Outcome:
         mark = self._held.mark()

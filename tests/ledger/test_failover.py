@@ -9,8 +9,13 @@ import pytest
 from compliance.errors import NotProven, NotReady, Refused
 from compliance.ledger.heads import FILE
 from hub.services.held import READ_ONLY
+from site_node.gate.following import read_code
+from site_node.gate.joining import Connections
+from site_node.settings import load_settings
+from site_node.wiring import Rooms
 from tests.house import House
 from tests.ledger.successors import (
+    ADDRESS,
     SALT,
     Successor,
     client_of,
@@ -155,3 +160,106 @@ def test_a_rebuild_that_is_interrupted_leaves_nothing(house, successor, tmp_path
 
 def _cut(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def taken_over(house: House, successor: Successor, folder: Path) -> list[Rooms]:
+    """Rebuild, let every hospital follow and sign; returns them as they are connected now."""
+    successor.hub.rebuilding.rebuild(mirrors(house, folder), LONG_AGO)
+    moved = [follow(rooms, successor) for rooms in house.sites.values()]
+    for rooms in moved:
+        wanted = successor.hub.rebuilding.takeover()
+        rooms.rotation.takeover(wanted, None)
+    return moved
+
+
+def test_any_member_can_carry_on(house, successor, tmp_path):
+    """The hub is lost: with the hospitals' signatures the same log goes on, root unchanged."""
+    before = roots(house.hub)
+
+    moved = taken_over(house, successor, tmp_path)
+
+    assert successor.hub.rebuilding.takeover() == []
+    for log, (size, root) in before.items():
+        assert successor.hub.ledger.state_of(log).tree.root(size) == root
+    house.time.forward(seconds=6)
+    for rooms in moved:
+        for log in before:
+            assert rooms.witness.step(log).outcome in ("cosigned", "mirrored"), log
+            assert not rooms.mirror.alarms(log)
+    assert all(successor.hub.ledger.checkpoint(log) for log in before)
+    stop = {"reason": "operator", "on_behalf": None}
+    index = successor.hub.ledger.say(house.study, "study.stopped", stop).index
+    assert index == before[house.study][0] + 2
+    successor.again().ready()
+
+
+def test_one_hospital_alone_hands_the_log_to_nobody(house, successor, tmp_path):
+    """Half of the institutions is not most of them: the successor goes on reading."""
+    successor.hub.rebuilding.rebuild(mirrors(house, tmp_path), LONG_AGO)
+    before = roots(successor.hub)
+    rooms = follow(house.sites["north.example"], successor)
+
+    told = rooms.rotation.takeover(successor.hub.rebuilding.takeover(), None)
+
+    assert {row["state"] for row in told} == {"open"}
+    assert roots(successor.hub) == before
+
+
+def test_a_successor_that_knows_less_than_a_hospital_is_not_followed(house, successor, tmp_path):
+    """What it writes next could not stand beside what was cosigned here."""
+    folders = mirrors(house, tmp_path)
+    house.hub.ledger.say(house.study, "study.stopped", {"reason": "operator", "on_behalf": None})
+    house.time.forward(seconds=6)
+    north = house.sites["north.example"]
+    assert north.witness.step(house.study).outcome == "cosigned"
+    successor.hub.rebuilding.rebuild(folders, LONG_AGO)
+    before = (north.settings.home / "site.toml").read_bytes()
+
+    with pytest.raises(Refused) as refusal:
+        follow(north, successor)
+
+    assert refusal.value.rule == "mirror.behind"
+    assert (north.settings.home / "site.toml").read_bytes() == before
+
+
+def test_a_site_follows_nobody_with_another_certificate(house, successor, tmp_path):
+    """The code was told by people; whoever sits between shows another one."""
+    successor.hub.rebuilding.rebuild(mirrors(house, tmp_path), LONG_AGO)
+    north = house.sites["north.example"]
+    code = read_code(successor.hub.members.follow_code())
+    other = Connections(lambda _: b"another", successor.connections().open)
+
+    with pytest.raises(NotProven):
+        north.following.follow(code, other, lambda *_: None)
+
+
+def test_a_person_who_says_no_leaves_everything_as_it_was(house, successor, tmp_path):
+    """The fingerprint and the sizes are shown before anything is changed."""
+    successor.hub.rebuilding.rebuild(mirrors(house, tmp_path), LONG_AGO)
+    north = house.sites["north.example"]
+    home = north.settings.home
+    before = {name: (home / name).read_bytes() for name in ("site.toml", "ca.pem", "signers.yaml")}
+
+    with pytest.raises(KeyboardInterrupt):
+        north.following.follow(
+            read_code(successor.hub.members.follow_code()), successor.connections(), _cut
+        )
+
+    assert {name: (home / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("text", ["consilium1-abc", "consilium-follow1-abc", "consilium-follow1-"])
+def test_a_code_that_was_cut_off_is_named(text):
+    """Nobody connects to half an address."""
+    with pytest.raises(NotReady):
+        read_code(text)
+
+
+def follow(rooms: Rooms, successor: Successor) -> Rooms:
+    """A hospital follows; returns its parts as the next process would make them."""
+    code = read_code(successor.hub.members.follow_code())
+    rooms.following.follow(code, successor.connections(), lambda *_: None)
+    moved = Rooms(load_settings(rooms.settings.home), rooms.clock)
+    assert moved.settings.hub_address == ADDRESS
+    moved.hub = client_of(moved, successor.hub)
+    return moved
