@@ -1,4 +1,4 @@
-"""`consilium hub rebuild|resume|successor|backup|restore|hold`: when a hub is lost or comes back."""
+"""`consilium hub rebuild|resume|successor|backup|restore|hold`: a hub is lost or comes back."""
 
 from __future__ import annotations
 

@@ -45,10 +45,9 @@ def follow(
         looked = rooms.following.follow(found, Connections(), ask)
     told = {"hub": found.address, "logs": {row.log: row.there for row in looked}}
     lines = [
-        f"This hospital follows {found.hub} to {found.address}. The old settings are kept in "
-        "site.toml.before.",
-        "Restart `consilium site serve`. Then, unless the takeover stands already: "
-        "consilium site takeover",
+        f"This hospital follows {found.hub} to {found.address}.",
+        "The old settings are kept in site.toml.before. Restart `consilium site serve`.",
+        "Then, unless the takeover stands already: consilium site takeover",
     ]
     speak(told, as_json=as_json, lines=lines)
 

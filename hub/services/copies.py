@@ -14,9 +14,9 @@ from pathlib import Path
 from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.ledger.checkpoint import open_checkpoint, parse_text
 from compliance.ledger.cosign import check_cosignature
-from compliance.ledger.heads import FILE, Heads, read_heads
 from compliance.ledger.policy import Policy
 from compliance.report.compare import entries_of
+from compliance.report.heads import FILE, Heads, read_heads
 from compliance.rules.logs import State, family_of
 from compliance.rules.verdict import Denied
 from compliance.signing.note import assemble, parse

@@ -106,7 +106,7 @@ def write_mark(path: Path, mark: Mark) -> None:
 
 
 def takes_a_key(log: str, note: bytes) -> bool:
-    """Whether this note replaces a key: the one thing that a successor may take before it is one."""
+    """Whether this note replaces a key: a successor takes nothing else before it is one."""
     opened = open_note(note, family_of(log).kinds)
     return not isinstance(opened, Denied) and opened.event.type == "key.rotated"
 

@@ -301,7 +301,7 @@ class LedgerService(LogBook):
         return own
 
     def _own(self, log: str, state: State) -> bool:
-        """Whether the keys by which the hub speaks and signs in this log are those that lie here."""
+        """Whether the keys by which the hub speaks and signs in this log lie here."""
         events = state.keys.current.get(self._events.name)
         return events == self._events.verifier and self._key_of(log, state) is not None
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compliance.errors import Malformed, NotReady
-from compliance.ledger.heads import Heads
 from compliance.records.types import seconds_of
+from compliance.report.heads import Heads
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.logs import State, family_of
 from hub.services import copies
@@ -31,7 +31,7 @@ LOST = (
     "accounts, roles and passwords of people: add them with `consilium hub user add`",
     "model weights: no mirror holds them; a running study needs a backup to train on",
     "sealed details and the directory of researchers' names",
-    "descriptions of datasets and each hospital's Flower key: `consilium site follow` sends the key",
+    "descriptions of datasets; the Flower keys come back with `consilium site follow`",
     "refusals of charters, motions that waited, and charters that were not launched",
 )
 """What does not stand in the logs."""

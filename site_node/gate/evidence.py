@@ -13,9 +13,9 @@ from typing import Any
 
 from compliance.errors import ConsiliumError, Malformed, NotReady
 from compliance.ledger.checkpoint import parse_text
-from compliance.ledger.heads import FILE, write_heads
 from compliance.ledger.merkle import leaf_hash, root
 from compliance.ledger.tiles import entry_bundle, parse_entry_bundle, tile_files
+from compliance.report.heads import FILE, write_heads
 from compliance.rules.logs import family_of
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from compliance.errors import NotProven, NotReady, Refused
-from compliance.ledger.heads import FILE
+from compliance.report.heads import FILE
 from hub.services.held import READ_ONLY
 from site_node.gate.following import read_code
 from site_node.gate.joining import Connections
@@ -70,8 +70,8 @@ def test_a_rebuilt_hub_says_nothing_before_the_takeover(house, successor, tmp_pa
     successor.hub.rebuilding.rebuild(mirrors(house, tmp_path), LONG_AGO)
     before = roots(successor.hub)
 
+    stop = {"reason": "operator", "on_behalf": None}
     with pytest.raises(Refused) as refusal:
-        stop = {"reason": "operator", "on_behalf": None}
         successor.hub.ledger.say(house.study, "study.stopped", stop)
 
     assert refusal.value.rule == READ_ONLY

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from compliance.command import main
-from compliance.errors import NotProven, NotReady, Refused
+from compliance.errors import NotProven, NotReady, Refused, Unreachable
 from compliance.records.types import time_text
-from hub.main import create_app
 from hub.services import held
 from hub.services.backups import restore, write_backup
 from hub.services.held import EVERY, READ_ONLY, RESTORED, Mark
 from hub.settings import load_settings
 from hub.wiring import Rooms
 from tests.house import House
-from tests.ledger.successors import ADDRESS, client_of, mirror_of, mirrors, roots, settle, studied
+from tests.ledger.successors import client_of, mirror_of, mirrors, roots, settle, studied
 
+CLOSE = {"reason": "abandoned", "on_behalf": None}
 STOP = {"reason": "operator", "on_behalf": None}
 
 
@@ -63,7 +63,7 @@ def test_a_hub_from_an_old_backup_appends_nothing(house, old):
     before = roots(old)
 
     with pytest.raises(Refused) as refusal:
-        old.ledger.say(house.study, "round.aborted", {})
+        old.ledger.say(house.study, "study.stopped", STOP)
 
     assert refusal.value.rule == READ_ONLY
     house.time.forward(seconds=60)
@@ -93,7 +93,7 @@ def test_a_restored_hub_goes_on_when_the_hospitals_mirrors_agree(house, old, tmp
     assert roots(old) == roots(house.hub)
     assert old.held.mark() is None
     size = old.ledger.size(house.study)
-    assert old.ledger.say(house.study, "study.closed", {"on_behalf": None}).index == size
+    assert old.ledger.say(house.study, "study.closed", CLOSE).index == size
     house.time.forward(seconds=6)
     for rooms in house.sites.values():
         rooms.hub = client_of(rooms, old)
@@ -108,7 +108,7 @@ def test_one_mirror_is_not_enough_where_two_make_the_quorum(house, old, tmp_path
 
     assert set(told.lacking) == {"consortium", house.study}
     with pytest.raises(Refused):
-        old.ledger.say(house.study, "study.closed", {"on_behalf": None})
+        old.ledger.say(house.study, "study.closed", CLOSE)
     assert old.rebuilding.resume(mirrors(house, tmp_path)).lacking == {}
 
 
@@ -154,12 +154,19 @@ def test_a_damaged_mark_is_no_way_out(house, old):
 
 
 def test_a_reading_hub_answers_later_over_http(house, old):
-    """503 and Retry-After, with the rule and what to do."""
+    """What is asked is answered; what is said gets a status that means later."""
     client = client_of(house.sites["north.example"], old)
+    body = {"reason": "consent"}
+    note = house.sites["north.example"].statements.seal(
+        "site.withdrawn",
+        body,
+        log=old.ledger.state(house.study).charter_id,
+        key=house.sites["north.example"].keys.node,
+    )
     assert client.checkpoint("consortium")
-    app = create_app(old)
-    assert app is not None
-    assert ADDRESS
+
+    with pytest.raises(Unreachable):
+        client.append(house.study, note)
 
 
 def test_a_study_that_began_after_the_backup_comes_back_with_the_mirrors(
