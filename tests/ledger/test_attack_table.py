@@ -25,6 +25,7 @@ FORKS, PROPOSALS = "tests/report/test_receipts_and_forks.py", "tests/hub/service
 RELEASING = "tests/site_node/gate/test_releasing.py"
 STANDING = "tests/hub/services/test_standing.py"
 STRANGE, FORMS = "tests/ledger/test_strange_bytes.py", "tests/ledger/test_forms.py"
+FAILOVER, RESTORED = "tests/ledger/test_failover.py", "tests/ledger/test_restored.py"
 KEYS, LYING = "tests/compliance/test_rules_keys.py", "tests/stories/test_lying_hub.py"
 
 TABLE: dict[str, list[str]] = {
@@ -125,7 +126,13 @@ TABLE: dict[str, list[str]] = {
         f"{STATEMENTS}: test_forgetting_keeps_the_proof",
         f"{STATEMENTS}: test_a_sealed_payload_cannot_be_guessed_or_exchanged",
     ],
-    "any_member_can_carry_on": [f"{KEYS}: test_any_member_can_carry_on"],
+    "any_member_can_carry_on": [
+        f"{KEYS}: test_any_member_can_carry_on",
+        f"{FAILOVER}: test_any_member_can_carry_on",
+        f"{FAILOVER}: test_one_hospital_alone_hands_the_log_to_nobody",
+        f"{FAILOVER}: test_two_histories_in_two_mirrors_are_a_fork_and_named",
+        f"{RESTORED}: test_a_hub_from_an_old_backup_appends_nothing",
+    ],
     "a_witness_never_goes_back": [
         f"{HISTORIES}: test_a_witness_never_goes_back",
         f"{HISTORIES}: test_two_processes_over_one_mirror_keep_one_history",

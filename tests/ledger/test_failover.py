@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compliance.command import main
 from compliance.errors import NotProven, NotReady, Refused
 from compliance.report.heads import FILE
 from hub.services.held import READ_ONLY
@@ -263,3 +264,20 @@ def follow(rooms: Rooms, successor: Successor) -> Rooms:
     assert moved.settings.hub_address == ADDRESS
     moved.hub = client_of(moved, successor.hub)
     return moved
+
+
+def test_the_operator_is_told_what_came_back_what_did_not_and_what_to_do(
+    house, successor, tmp_path, capsys
+):
+    """The commands print sizes, what no mirror holds, the code and the keys that wait."""
+    words = [word for folder in mirrors(house, tmp_path) for word in ("--from", str(folder))]
+    home = ["--home", str(successor.home)]
+
+    assert main(["hub", "rebuild", *words, "--lost", "yesterday", *home]) == 2
+    assert main(["hub", "successor", *home]) == 2
+    assert main(["hub", "rebuild", *words, "--lost", LONG_AGO, *home]) == 0
+    assert "accounts, roles and passwords" in capsys.readouterr().out
+    assert main(["hub", "successor", *home]) == 0
+    said = capsys.readouterr().out
+    assert successor.hub.members.follow_code() in said
+    assert said.count("hub.example/events+") == len(house.hub.ledger.logs())
