@@ -22,6 +22,7 @@ from hub.federation.runner import build_supervisor
 from hub.main import port_is_free
 from hub.main import serve as serve_hub
 from hub.options import Home, Json, say
+from hub.recovery_cli import add_to as add_recovery_to
 from hub.services.authority import make_authority
 from hub.services.presence import ABSENT, Presence
 from hub.settings import (
@@ -42,6 +43,7 @@ app = typer.Typer(
 add_to(app)
 people_cli.add_to(app)
 records_cli.add_to(app)
+add_recovery_to(app)
 
 PARTS = ("tls", "keys", "hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", FILE)
 """What `hub init` makes, and takes away again when it fails."""

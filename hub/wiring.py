@@ -20,6 +20,7 @@ from hub.services.clock import Clock, Random
 from hub.services.consortium import ConsortiumService
 from hub.services.drafts import Drafter, Frame
 from hub.services.exports import ExportService
+from hub.services.held import Held
 from hub.services.intents import Act, IntentService
 from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
@@ -28,6 +29,7 @@ from hub.services.motions import MotionService
 from hub.services.passwords import Passwords
 from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
+from hub.services.rebuild import RebuildService
 from hub.services.record_acts import record_acts
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
@@ -151,6 +153,22 @@ class Rooms:
             clock=self.clock,
             nonce=lambda: self.random(16).hex(),
             pause=self.settings.checkpoint_seconds,
+            held=self.held,
+        )
+
+    @cached_property
+    def held(self) -> Held:
+        """Logs that may only be read now."""
+        return Held(self.settings.home)
+
+    @cached_property
+    def rebuilding(self) -> RebuildService:
+        """Logs from the hospitals' mirrors."""
+        return RebuildService(
+            database=self.database,
+            ledger=self.ledger,
+            held=self.held,
+            keys=self.keys,
         )
 
     @cached_property

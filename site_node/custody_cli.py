@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from compliance.errors import NotReady
+from compliance.records.types import time_text
 from site_node.gate.evidence import write_evidence, write_mirror
 from site_node.gate.say import passphrase_of
 from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
@@ -123,7 +124,7 @@ def mirror(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
     Example: consilium site mirror --out /srv/copies/logs
     """
     with open_site(home) as rooms:
-        told = write_mirror(rooms.mirror, out)
+        told = write_mirror(rooms.mirror, out, rooms.keys.node, time_text(rooms.clock()))
         rooms.journal.write("mirror.written", logs=len(told), out=str(out))
     if not told:
         raise NotReady("no log is mirrored here yet.", "Run `consilium site serve` first.")

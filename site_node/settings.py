@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the file of the home below the environment; read no `.env`."""
-        file = InitSettingsSource(settings_cls, _file_values(_home_of(init_settings)))
+        file = InitSettingsSource(settings_cls, file_values(_home_of(init_settings)))
         return (init_settings, env_settings, file_secret_settings, file)
 
     @property
@@ -169,7 +169,12 @@ def _home_of(source: PydanticBaseSettingsSource) -> Path:
     return Path(source().get("home") or default_home())
 
 
-def _file_values(home: Path) -> dict[str, Any]:
+def file_values(home: Path) -> dict[str, Any]:
+    """The settings as the file of a home holds them, without defaults.
+
+    Raises:
+        NotReady: it is no TOML.
+    """
     path = home / FILE
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
 from site_node.gate.export import Recorder
+from site_node.gate.following import Following
 from site_node.gate.hub_client import HubClient, open_http
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
@@ -119,14 +120,7 @@ class Rooms:
                 f"{self.settings.home} belongs to no site that has joined.",
                 "Run `consilium site join CODE`, or name its folder with --home.",
             )
-        return HubClient(
-            http=open_http(address, self.settings.ca_path),
-            site=site,
-            key=lambda: self.keys.node,
-            journal=self.journal,
-            clock=self.clock,
-            nonce=nonce,
-        )
+        return self._way(open_http(address, self.settings.ca_path))
 
     @cached_property
     def mirror(self) -> Mirror:
@@ -267,6 +261,27 @@ class Rooms:
             journal=self.journal,
             folder=self.settings.home / "replies",
             clock=self.clock,
+        )
+
+    @cached_property
+    def following(self) -> Following:
+        """Points this site to a successor of its hub."""
+        return Following(
+            settings=self.settings,
+            keys=self.keys,
+            mirror=self.mirror,
+            journal=self.journal,
+            way=self._way,
+        )
+
+    def _way(self, http: Any) -> HubClient:
+        return HubClient(
+            http=http,
+            site=str(self.settings.site),
+            key=lambda: self.keys.node,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
         )
 
     @cached_property

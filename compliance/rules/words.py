@@ -122,6 +122,7 @@ ELSEWHERE: dict[str, str] = {
     "own.missing": "A statement of this hospital is not in the log after an hour.",
     "cosign.older": "The newest entry is newer than its cosignatures.",
     "quorum.missing": "Fewer witnesses cosigned than the policy asks.",
+    "hub.readonly": "The hub only reads now: it was rebuilt or restored and may not write yet.",
     "mask.key": "The masking key cannot be taken now.",
     "mask.lists": "The lists of the unmasking do not fit the round.",
     "mask.threshold": "Too few hospitals are alive to unmask.",

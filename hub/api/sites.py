@@ -45,6 +45,13 @@ class NewUser(BaseModel):
     site: str = Field("", max_length=100)
 
 
+class Following(BaseModel):
+    """What a hospital tells a successor of its hub."""
+
+    model_config = ConfigDict(extra="forbid")
+    flower_public: str = Field(max_length=1000)
+
+
 @routes.get("/sites")
 def sites(_: Someone, hub: Hub) -> list[dict[str, Any]]:
     """Every hospital with its state."""
@@ -63,6 +70,18 @@ def heartbeat(caller: Annotated[Caller, Depends(WAITING_SITES)], hub: Hub) -> di
     if not isinstance(told, dict):
         raise Malformed("heartbeat", "it is not a JSON object")
     return {"time": hub.members.heartbeat(caller.hospital, told)}
+
+
+@routes.post("/sites/follow")
+def follow(body: Following, caller: Hospital, hub: Hub) -> dict[str, Any]:
+    """Welcome a member that lost its hub; it tells its Flower key."""
+    return hub.members.follow(caller.hospital, body.flower_public)
+
+
+@routes.get("/takeover")
+def takeover(_: Hospital, hub: Hub) -> list[dict[str, str]]:
+    """Keys of this hub that wait for the hospitals' signatures."""
+    return hub.rebuilding.takeover()
 
 
 @routes.get("/datasets")

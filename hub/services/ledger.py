@@ -15,7 +15,7 @@ from compliance.errors import NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
 from compliance.ledger.merkle import leaf_hash
 from compliance.ledger.proof import write_proof
-from compliance.records.envelope import Event, parse_event, write_event
+from compliance.records.envelope import Event, write_event
 from compliance.rules.arrival import open_note
 from compliance.rules.consortium.charters import leaf_id
 from compliance.rules.consortium.state import ConsortiumState
@@ -25,13 +25,15 @@ from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 from hub.services import checkpoints
 from hub.services.clock import Clock, text_of
+from hub.services.entries import put_entry
+from hub.services.held import READ_ONLY, Held, not_taken_over, takes_a_key
 from hub.services.logbook import CONSORTIUM, LogBook, must_exist
 from hub.storage import ledger as rows
 from hub.storage.database import Database, Transaction
 
 Also = Callable[[Transaction], None]
 
-UNRECORDED = ("event.type", "denied.rate")
+UNRECORDED = ("event.type", "denied.rate", READ_ONLY)
 """Refusals that leave no entry besides all about form: a stranger could fill the log with them."""
 
 
@@ -53,6 +55,7 @@ class LedgerService(LogBook):
         clock: the time now.
         nonce: 32 hex digits, new each time.
         pause: least seconds between two checkpoints of a growing log.
+        held: which logs this hub may not write now.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class LedgerService(LogBook):
         clock: Clock,
         nonce: Callable[[], str],
         pause: float = 5.0,
+        held: Held | None = None,
     ) -> None:
         super().__init__(database=database, clock=clock)
+        self.held = held or Held(None)
         self._events, self._log_key = events, log_key
         self._nonce, self._pause = nonce, pause
         self._suppressed: Counter[str] = Counter()
@@ -93,6 +98,7 @@ class LedgerService(LogBook):
         Raises:
             Refused: a rule says no.
         """
+        self.held.check(log)
         family = family_of(log)
         verdict = family.judge(None, entry0, now=text_of(self._clock))
         if isinstance(verdict, Denied):
@@ -102,7 +108,7 @@ class LedgerService(LogBook):
             study=log, origin=state.origin, log_id=state.charter_id, vkey=state.log_key, size=0
         )
         rows.add_log(session, row)
-        self._insert(session, log, entry0, state)
+        put_entry(session, log, entry0, state)
         self._issue(session, log, state)
         return Receipt(0, leaf_hash(entry0))
 
@@ -141,12 +147,15 @@ class LedgerService(LogBook):
         if known is not None:
             return Receipt(known, leaf_hash(note))
         family, state = family_of(log), self._caught_up(session, log)
+        own = self._may_write(log, state, note)
         verdict = family.judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
             raise refused(verdict)
         index = state.size
         family.advance(state, note, index)
-        kind = self._insert(session, log, note, state)
+        kind = put_entry(session, log, note, state)
+        if own:
+            self._log_key(log, str(state.keys.current[state.origin]))  # its file must be here
         self._issue_if_due(session, log, state, kind)
         return Receipt(index, leaf_hash(note))
 
@@ -306,20 +315,28 @@ class LedgerService(LogBook):
             self.say(log, "decision.denied", body)
             self._suppressed[log] = 0
 
-    def _insert(self, session: Transaction, log: str, note: bytes, state: State) -> str:
-        event = parse_event(parse(note).text, kinds=family_of(log).kinds)
-        index = state.size - 1
-        row = rows.EntryRow(
-            study=log,
-            idx=index,
-            leaf=note,
-            leaf_hash=leaf_hash(note),
-            type=event.type,
-            actor=event.actor or "",
-            time=event.time,
-        )
-        rows.add_entry(session, row, state.tree.completed(index))
-        return event.type
+    def _may_write(self, log: str, state: State, note: bytes) -> bool:
+        """Refuse while this hub may have forgotten something, or is not the hub of this log yet.
+
+        Returns:
+            Whether this is the hub of this log; a successor takes new keys only.
+        """
+        self.held.check(log)
+        own = self._own(log, state)
+        if not own and not takes_a_key(log, note):
+            raise not_taken_over(state.origin)
+        return own
+
+    def _own(self, log: str, state: State) -> bool:
+        """Whether the keys by which the hub speaks and signs in this log lie here."""
+        events = state.keys.current.get(self._events.name)
+        return events == self._events.verifier and self._key_of(log, state) is not None
+
+    def _key_of(self, log: str, state: State) -> SigningKey | None:
+        try:
+            return self._log_key(log, str(state.keys.current[state.origin]))
+        except NotReady:
+            return None
 
     def _issue_if_due(self, session: Transaction, log: str, state: State, kind: str = "") -> None:
         newest = rows.newest_checkpoint(session, log, quorum=False)
@@ -328,8 +345,10 @@ class LedgerService(LogBook):
             self._issue(session, log, state)
 
     def _issue(self, session: Transaction, log: str, state: State) -> None:
-        key = self._log_key(log, str(state.keys.current[state.origin]))
-        checkpoints.issue(session, log, state, key, self._clock())
+        """Sign a checkpoint, unless this log must rest here or has another hub's key."""
+        key = self._key_of(log, state)
+        if key is not None and not self.held.holds(log):
+            checkpoints.issue(session, log, state, key, self._clock())
 
 
 def _ends_a_study(log: str, note: bytes) -> bool:

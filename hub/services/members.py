@@ -23,6 +23,7 @@ from hub.storage import members as rows
 from hub.storage.database import Database
 
 CODE_PREFIX = "consilium1-"
+FOLLOW_PREFIX = "consilium-follow1-"
 INVITATION_HOURS = 72
 SILENT_SECONDS = 60
 _SITE: TypeAdapter[str] = TypeAdapter(Site)
@@ -64,6 +65,17 @@ class MemberService:
     ) -> None:
         self._database, self._clock, self._random = database, clock, random
         self._hub, self._trust, self._logbook = hub, trust, logbook
+
+    def follow_code(self) -> str:
+        """What a successor tells by telephone or mail: where it is and how to recognise it."""
+        plain = {
+            "address": self._hub.address,
+            "ca_sha256": self._hub.ca_sha256,
+            "hub": self._hub.name,
+            "events_vkey": self._hub.events_vkey,
+        }
+        code = base64.urlsafe_b64encode(json.dumps(plain, sort_keys=True).encode()).decode()
+        return FOLLOW_PREFIX + code.rstrip("=")
 
     def invite(self, site: str, title: str) -> tuple[str, str]:
         """Make an invitation; returns the code, which is shown once, and when it expires.
@@ -128,6 +140,32 @@ class MemberService:
             )
             rows.add_member(session, row)
             invitation.used_at = now
+        return self._welcome(row, (bundle_sha256, signers), agreement_id)
+
+    def follow(self, site: str, flower: str) -> dict[str, Any]:
+        """Welcome a member to a successor of its hub; its Flower key is taken once.
+
+        Raises:
+            Refused: the key is another hospital's, or not the one that is known here.
+            Malformed: it is no such key.
+            NotReady: it is no member, or no bundle is signed yet.
+        """
+        key = flower_of({"flower_public": flower})
+        trust, agreement_id = self._trust(), self._logbook.agreement_id()
+        with self._database.transaction("members") as session:
+            row = rows.find_member(session, site)
+            if row is None:
+                raise NotReady(f"{site} is no member.", "See `consilium hub status`.")
+            nobody_elses([one for one in rows.all_members(session) if one is not row], {}, key)
+            if row.flower_public and row.flower_public != key:
+                raise Refused("join.key", sentence="Another Flower key is known here.")
+            row.flower_public = key
+        return self._welcome(row, trust, agreement_id)
+
+    def _welcome(
+        self, row: rows.MemberRow, trust: tuple[str, dict[str, str]], agreement_id: str
+    ) -> dict[str, Any]:
+        bundle_sha256, signers = trust
         return {
             "site": row.site,
             "title": row.title,
@@ -233,12 +271,12 @@ class MemberService:
         return known.keys
 
     def flower_keys(self) -> dict[str, str]:
-        """The Flower node key of every active hospital, in OpenSSH form."""
+        """The Flower node key of every active hospital that has told it, in OpenSSH form."""
         known = self.standings()
         return {
             row.site: row.flower_public
             for row in self.joined()
-            if known[row.site].standing == ACTIVE
+            if row.flower_public and known[row.site].standing == ACTIVE
         }
 
     def flower_nodes(self) -> dict[str, str]:

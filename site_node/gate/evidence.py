@@ -15,7 +15,9 @@ from compliance.errors import ConsiliumError, Malformed, NotReady
 from compliance.ledger.checkpoint import parse_text
 from compliance.ledger.merkle import leaf_hash, root
 from compliance.ledger.tiles import entry_bundle, parse_entry_bundle, tile_files
+from compliance.report.heads import FILE, write_heads
 from compliance.rules.logs import family_of
+from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse
 from site_node.gate.hub_client import HubClient
 from site_node.gate.mirror import Mirror
@@ -73,17 +75,24 @@ def write_evidence(mirror: Mirror, out: Path) -> list[dict[str, Any]]:
     return made
 
 
-def write_mirror(mirror: Mirror, out: Path) -> list[dict[str, Any]]:
+def write_mirror(mirror: Mirror, out: Path, by: SigningKey, time: str) -> list[dict[str, Any]]:
     """Write every mirrored log as static tiles, complete enough to rebuild a lost hub from.
 
     Each folder holds `checkpoint` (the newest with a quorum), `checkpoint.latest` (the newest that
     the log signed), `policy.txt` and `tile/…` for both sizes. Before the first quorum both are the
-    same checkpoint.
+    same checkpoint. `mirror.note` says how long each copy is, signed by this hospital's node: a hub
+    that may have forgotten something counts these voices before it writes again.
+
+    Args:
+        mirror: the copies.
+        out: folder to write into.
+        by: the node key.
+        time: the time now, UTC.
 
     Raises:
         NotReady: the folder cannot be written.
     """
-    made = []
+    made, heads = [], {}
     for head in mirror.all_heads():
         kept = mirror.quorum(head.study)
         size, note = kept or (head.size, head.note)
@@ -93,10 +102,13 @@ def write_mirror(mirror: Mirror, out: Path) -> list[dict[str, Any]]:
         policy = family_of(head.study).policy(mirror.log_state(head.study))
         files["policy.txt"] = policy.encode()
         _write(out / head.study, files)
+        heads[head.study] = (head.size, head.root)
         made.append(
             {"log": head.study, "origin": head.origin, "size": head.size, "witnessed": size}
             | {"quorum": kept is not None, "folder": str(out / head.study)}
         )
+    if made:
+        _write(out, {FILE: write_heads(by, time, heads)})
     return made
 
 

@@ -27,6 +27,8 @@ MAX_ANSWER = 64 << 20
 TIMEOUT = httpx.Timeout(30, connect=10)
 NOT_FOUND, CONFLICT, SERVER = 404, 409, 500
 
+KEY_FIELDS = ("log", "name", "vkey")
+
 Nonce = Callable[[], str]
 
 
@@ -132,6 +134,15 @@ class HubClient:
         """Hand in this hospital's signature under a text; returns the motion as it stands now."""
         path = f"/motions/{quote(motion, safe='')}/signatures"
         return dict(_json(self._post("motion.signature", path, line.encode())))
+
+    def takeover(self) -> list[dict[str, str]]:
+        """Keys of a successor that wait for the hospitals' signatures: log, name, vkey."""
+        return [{key: str(row[key]) for key in KEY_FIELDS} for row in self._ask("GET", "/takeover")]
+
+    def follow(self, flower_public: str) -> dict[str, Any]:
+        """Tell a successor this site's Flower key; returns its welcome."""
+        body = json.dumps({"flower_public": flower_public}).encode()
+        return dict(_json(self._post("follow", "/sites/follow", body)))
 
     def append(self, study: str, note: bytes) -> int:
         """Hand a signed statement to a study's log; returns its index."""
@@ -267,7 +278,7 @@ def _failure(status: int, data: bytes) -> ConsiliumError:
         code, fix = str(said.get("code") or ""), str(said.get("fix") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(f"the hub answered with status {status}.")
-    if rule:
+    if rule and status < SERVER:
         error = Refused(str(rule), sentence=sentence or None)
         error.found, error.agreed = said.get("found"), said.get("agreed")
         return error  # the hub's sentence says already what was found and agreed

@@ -13,6 +13,7 @@ from compliance.errors import NotReady
 PREFIX = "consilium1-"
 _SITE = re.compile(r"(?=.{3,100}$)[a-z0-9-]+(\.[a-z0-9-]+)+")
 _SHA = re.compile(r"(sha256:)?[0-9a-f]{64}")
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _FIX = "Copy the whole code from the invitation, or ask the hub's administrator for a new one."
 
 

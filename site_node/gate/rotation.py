@@ -6,10 +6,10 @@ places. Killed in between, the same command or the agent goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from compliance.errors import NotReady
+from compliance.errors import NotReady, Refused
 from compliance.records.envelope import parse_event
 from compliance.records.keys import KeyRotated
 from compliance.records.reasons import Rotated
@@ -134,6 +134,29 @@ class Rotation:
             )
         body = {"name": name, "vkey": vkey, "reason": reason}
         return [self._motions.propose(log, KIND, body, passphrase) for log in logs]
+
+    def takeover(
+        self, wanted: Sequence[dict[str, str]], passphrase: str | None
+    ) -> list[dict[str, Any]]:
+        """Agree that a successor's keys take the place of the lost hub's, in each log.
+
+        Args:
+            wanted: log, name and public half of each key, as the successor tells and people read.
+            passphrase: of this hospital's institution key.
+
+        Raises:
+            Refused: a key is of another name than the hub's, or a rule says no.
+            NotReady: the log is not mirrored here.
+        """
+        told = []
+        for row in wanted:
+            key, log = VerifierKey.parse(row["vkey"]), row["log"]
+            holder = self._state(log).keys.holders.get(row["name"])
+            if key.name != row["name"] or holder is None or holder.role not in ("H", "L"):
+                raise Refused("key.name", row["name"], "a key of the hub")
+            body = {"name": key.name, "vkey": str(key), "reason": str(Rotated.TAKEOVER)}
+            told.append(self._motions.propose(log, KIND, body, passphrase) | {"name": key.name})
+        return told
 
     def settle(self) -> list[str]:
         """Put new keys into use that are in force by now; returns their roles."""

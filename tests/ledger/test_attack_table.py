@@ -27,6 +27,7 @@ STANDING = "tests/hub/services/test_standing.py"
 STRANGE, FORMS = "tests/ledger/test_strange_bytes.py", "tests/ledger/test_forms.py"
 FORGETTING, ENDED = "tests/ledger/test_forgetting.py", "tests/hub/services/test_retention.py"
 DESTROYED = "tests/site_node/gate/test_destruction.py"
+FAILOVER, RESTORED = "tests/ledger/test_failover.py", "tests/ledger/test_restored.py"
 KEYS, LYING = "tests/compliance/test_rules_keys.py", "tests/stories/test_lying_hub.py"
 
 TABLE: dict[str, list[str]] = {
@@ -133,7 +134,13 @@ TABLE: dict[str, list[str]] = {
         f"{ENDED}: test_another_study_stays_as_it_was_with_every_proof",
         f"{DESTROYED}: test_a_hospital_destroys_its_copy_as_a_whole",
     ],
-    "any_member_can_carry_on": [f"{KEYS}: test_any_member_can_carry_on"],
+    "any_member_can_carry_on": [
+        f"{KEYS}: test_any_member_can_carry_on",
+        f"{FAILOVER}: test_any_member_can_carry_on",
+        f"{FAILOVER}: test_one_hospital_alone_hands_the_log_to_nobody",
+        f"{FAILOVER}: test_two_histories_in_two_mirrors_are_a_fork_and_named",
+        f"{RESTORED}: test_a_hub_from_an_old_backup_appends_nothing",
+    ],
     "a_witness_never_goes_back": [
         f"{HISTORIES}: test_a_witness_never_goes_back",
         f"{HISTORIES}: test_two_processes_over_one_mirror_keep_one_history",

@@ -43,6 +43,8 @@ TABLE: dict[str, set[str]] = {
     "PUT /me/key": {"researcher"},
     "GET /sites": {PEOPLE},
     "POST /sites/heartbeat": {SITES},
+    "POST /sites/follow": {SITES},
+    "GET /takeover": {SITES},
     "GET /datasets": {PEOPLE},
     "POST /datasets": {SITES},
     "PUT /datasets/{site}/{dataset}/{version}/description": {SITES},

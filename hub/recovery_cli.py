@@ -1,0 +1,163 @@
+"""`consilium hub rebuild|resume|successor|backup|restore|hold`: a hub is lost or comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compliance.errors import NotReady
+from hub.options import Home, Json, say
+from hub.services.backups import restore as restore_home
+from hub.services.backups import write_backup
+from hub.services.clock import text_of
+from hub.services.held import EVERY, RESTORED, Mark
+from hub.services.rebuild import LOST, Outcome
+from hub.settings import load_settings
+from hub.wiring import Rooms, clock, hub_rooms
+
+From = Annotated[
+    list[Path], typer.Option("--from", help="Folder with a hospital's mirror; repeat for each.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give these commands to `consilium hub`."""
+    for command in (rebuild, resume, successor, backup, restore, hold):
+        app.command()(command)
+
+
+def rebuild(
+    *,
+    source: From,
+    lost: Annotated[
+        str, typer.Option(help="When the old hub answered last, such as 2026-11-29T04:00:00Z.")
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the logs of a lost hub into a new home, from the hospitals' mirrors.
+
+    Example: consilium hub rebuild --from north --from south --lost 2026-11-29T04:00:00Z
+    """
+    rooms = _rooms(home)
+    made = rooms.rebuilding.rebuild(source, lost)
+    lines = [*_told(made), "What no mirror holds:", *(f"  {what}" for what in LOST)]
+    lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
+    say(_plain(made) | {"lost": list(LOST)}, "\n".join(lines), as_json=as_json)
+
+
+def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
+    """Let a restored or rebuilt hub write again, once enough hospitals' mirrors agree.
+
+    What the mirrors have more of is filled in. Ends with 2 while a log still only reads.
+
+    Example: consilium hub resume --from north --from south
+    """
+    made = _rooms(home).rebuilding.resume(source)
+    say(_plain(made), "\n".join(_told(made)), as_json=as_json)
+    if made.lacking or made.missing:
+        raise typer.Exit(2)
+
+
+def successor(*, home: Home = None, as_json: Json = False) -> None:
+    """Print the code by which hospitals follow this hub, and the keys that wait for signatures.
+
+    Example: consilium hub successor
+    """
+    rooms = _rooms(home)
+    wanted = rooms.rebuilding.takeover()
+    if not wanted:
+        raise NotReady(
+            "no key of this hub waits for signatures: it is the hub of its logs.",
+            "Hospitals join with `consilium hub invite NAME`.",
+        )
+    code = rooms.members.follow_code()
+    lines = ["Tell every hospital by a way that you both know:", code, "Each hospital runs:"]
+    lines += ["  consilium site follow CODE", "  consilium site takeover", "Keys that take over:"]
+    lines += [f"  {row['log']}: {row['vkey']}" for row in wanted]
+    say({"code": code, "keys": wanted}, "\n".join(lines), as_json=as_json)
+
+
+def backup(
+    *,
+    out: Annotated[Path, typer.Option(help="File to write; it holds private keys.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the whole home into one file (mode 0600), also while the hub is served.
+
+    Example: consilium hub backup --out /mnt/safe/hub-2026-11-29.tar.gz
+    """
+    rooms = _rooms(home)
+    told = write_backup(rooms.database, rooms.settings.home, out, text_of(rooms.clock))
+    words = f"Written: {out}, {told['bytes']} bytes. It holds the hub's private keys: keep it as "
+    words += "you keep those, and no longer than 35 days."
+    say(told, words, as_json=as_json)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `hub backup` wrote.")],
+    *,
+    home: Annotated[Path, typer.Option("--home", help="A new folder for the hub.")],
+    as_json: Json = False,
+) -> None:
+    """Make a home from a backup. It only reads until `consilium hub resume` has the mirrors.
+
+    Example: consilium hub restore /mnt/safe/hub-2026-11-29.tar.gz --home /srv/hub-new
+    """
+    told = restore_home(source, home.resolve(), text_of(clock))
+    words = f"{home} is as the hub was at {told['made']}. End the old one for good: two hubs with "
+    words += "the same keys make two histories.\nIt only reads now. Ask every hospital for a new "
+    words += "mirror (`consilium site mirror --out DIR`), then:\n"
+    words += "consilium hub resume --from DIR --from DIR"
+    say(told, words, as_json=as_json)
+
+
+def hold(*, home: Home = None, as_json: Json = False) -> None:
+    """Let this hub only read: its database was put back by other means than `hub restore`.
+
+    Example: consilium hub hold
+    """
+    rooms = _rooms(home)
+    since = text_of(rooms.clock)
+    rooms.held.keep(Mark(RESTORED, since, (EVERY,)))
+    words = "This hub only reads now. With new mirrors: consilium hub resume --from DIR"
+    say({"since": since}, words, as_json=as_json)
+
+
+def _plain(made: Outcome) -> dict[str, Any]:
+    return {
+        "agreement": made.agreement,
+        "hospitals": made.hospitals,
+        "logs": [
+            {"log": log, "size": size, "added": made.added[log], "root": made.roots[log]}
+            for log, size in made.sizes.items()
+        ],
+        "lacking": made.lacking,
+        "missing": made.missing,
+    }
+
+
+def _told(made: Outcome) -> list[str]:
+    lines = [
+        f"Agreement {made.agreement}: compare it with a hospital's `consilium site agreement`.",
+        f"Mirrors of {', '.join(made.hospitals) or 'no hospital'} were checked.",
+    ]
+    lines += [
+        f"{log}: {size} entries, {made.added[log]} of them new here, root {made.roots[log]}"
+        for log, size in made.sizes.items()
+    ]
+    lines += [
+        f"{log} only reads: newer mirrors are needed of {words}; run `consilium hub resume`"
+        for log, words in made.lacking.items()
+    ]
+    lines += [f"{origin} is listed, and no mirror holds it: it rests" for origin in made.missing]
+    return lines
+
+
+def _rooms(home: Path | None) -> Rooms:
+    rooms = hub_rooms(load_settings(home))
+    rooms.check_database()
+    return rooms

@@ -1,0 +1,115 @@
+"""A lost hub and its successor: mirrors of real hospitals, a new home, the takeover."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from compliance.canonical import sha256_id
+from compliance.command import main
+from compliance.records.types import time_text
+from hub.main import create_app
+from hub.settings import load_settings as load_hub
+from hub.wiring import Rooms as HubRooms
+from site_node.gate.evidence import write_mirror
+from site_node.gate.hub_client import HubClient
+from site_node.gate.joining import Connections
+from site_node.wiring import Rooms
+from tests.house import House
+from tests.site_node.gate.world import InProcess
+
+ADDRESS = "https://127.0.0.1:9443"
+
+
+def studied(house: House) -> str:
+    """A study with one closed round that every hospital has witnessed; returns its log."""
+    study = house.launch()
+    house.close_round()
+    settle(house)
+    return study
+
+
+def settle(house: House) -> None:
+    """Every hospital looks until it knows what the hub knows, and keeps the quorum."""
+    house.time.forward(seconds=6)
+    for _ in range(2):
+        house.look()
+    for rooms in house.sites.values():
+        for log in ("consortium", house.study):
+            rooms.witness.follow_quorum(log)
+
+
+def mirror_of(rooms: Rooms, out: Path) -> Path:
+    """What `consilium site mirror` writes at this hospital."""
+    write_mirror(rooms.mirror, out, rooms.keys.node, time_text(rooms.clock()))
+    return out
+
+
+def mirrors(house: House, out: Path) -> list[Path]:
+    """The mirrors of all hospitals of a house."""
+    return [mirror_of(rooms, out / name) for name, rooms in house.sites.items()]
+
+
+class Successor:
+    """A new hub of the same name, in its own home.
+
+    Args:
+        house: whose hub is lost; its clock goes on.
+        home: the new home, made here.
+        capsys: swallows what the command prints.
+    """
+
+    def __init__(self, house: House, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        made = main(["hub", "init", "--home", str(home), "--address", ADDRESS, "--json"])
+        assert made == 0
+        capsys.readouterr()
+        (home / "bundle").mkdir(exist_ok=True)
+        signed = {"bundle_sha256": sha256_id(b"fab"), "verifications": [], "signers": {"b": "ssh"}}
+        (home / "bundle" / "signed.json").write_text(json.dumps(signed))
+        self.home, self._clock = home, house.time
+        self.hub = self.again()
+        self.http = httpx.Client(transport=InProcess(create_app(self.hub)), base_url=ADDRESS)
+
+    def again(self) -> HubRooms:
+        """The hub's parts as a fresh process would make them."""
+        return HubRooms(load_hub(self.home), clock=self._clock)
+
+    def connections(self) -> Connections:
+        """How a hospital reaches it in a test."""
+        ca = self.hub.ca_path.read_bytes()
+        return Connections(lambda _: ca, lambda *_: contextlib.nullcontext(self.http))
+
+
+def roots(hub: HubRooms) -> dict[str, tuple[int, bytes]]:
+    """Size and root of every log of a hub."""
+    states: dict[str, Any] = {log: hub.ledger.state_of(log) for log in hub.ledger.logs()}
+    return {log: (state.size, state.tree.root()) for log, state in states.items()}
+
+
+SALT = (hashlib.sha512(f"salt {count}".encode()).digest() for count in range(10_000))
+"""Randomness for hospitals that are opened a second time."""
+
+
+def twin_of(house: House, home: Path) -> HubRooms:
+    """A second hub over a copy of the first one's home: the same keys, another future."""
+    shutil.copytree(house.hub.settings.home, home)
+    return HubRooms(load_hub(home), clock=house.time)
+
+
+def client_of(rooms: Rooms, hub: HubRooms, address: str = ADDRESS) -> HubClient:
+    """A hospital's way to another hub."""
+    return HubClient(
+        http=httpx.Client(transport=InProcess(create_app(hub)), base_url=address),
+        site=str(rooms.settings.site),
+        key=lambda: rooms.keys.node,
+        journal=rooms.journal,
+        clock=rooms.clock,
+        nonce=lambda: next(SALT)[:16].hex(),
+    )
