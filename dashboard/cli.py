@@ -17,8 +17,10 @@ import typer
 
 from compliance.errors import NotReady, Refused
 from compliance.records.reasons import Stopped
+from dashboard import rules_cli
 from dashboard.desk import Desk, read_draft, read_narrative
 from dashboard.hub_client import HubClient
+from dashboard.options import AsJson, Charter, Home, Passphrase, Study
 from dashboard.say import is_for, passphrase_of, password_of, say, show_findings
 from dashboard.settings import default_home, load_settings, private_surroundings
 from dashboard.watch import PATIENCE, Teller, Watcher, exit_code, metric_lines
@@ -35,16 +37,6 @@ study = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-Home = Annotated[Path | None, typer.Option("--home", help="Folder with all that is kept here.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Study = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Study or charter id, at least 6 characters.")
-]
-Charter = Annotated[Path, typer.Argument(metavar="CHARTER.yaml", help="The draft.")]
-Passphrase = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the key's passphrase (0600).")
-]
 
 
 @app.callback()
@@ -146,22 +138,6 @@ def key(*, passphrase_file: Passphrase = None, home: Home = None, as_json: AsJso
 
 
 @study.command()
-def check(charter: Charter, *, home: Home = None, as_json: AsJson = False) -> None:
-    """Say what every rule finds in a draft; nothing is stored.
-
-    Example: consilium study check charter.yaml
-    """
-    with _desk(home).open_hub() as hub:
-        findings = hub.check(read_draft(charter))
-    if as_json:
-        say(findings, "", as_json=True)
-    else:
-        show_findings(findings)
-    if not all(row["allowed"] for row in findings):
-        raise typer.Exit(1)
-
-
-@study.command()
 def propose(
     charter: Charter,
     *,
@@ -179,7 +155,7 @@ def propose(
         if refused:
             if as_json:
                 say({"refused": refused}, "", as_json=True)
-            show_findings(refused, err=True)
+            show_findings(refused, draft, err=True)
             typer.echo("Nothing was proposed. Correct these points, then propose again.", err=True)
             raise typer.Exit(1)
         made = desk.propose(hub, draft, passphrase_of(passphrase_file))
@@ -344,6 +320,9 @@ def _desk(home: Path | None) -> Desk:
         clock=lambda: datetime.now(UTC),  # noqa: TID251 - this command is its own wiring
         nonce=lambda: secrets.token_hex(16),
     )
+
+
+rules_cli.add_to(study, _desk)
 
 
 def _primary(hub: HubClient, row: dict[str, Any]) -> str:

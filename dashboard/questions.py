@@ -179,6 +179,11 @@ class Questions(ABC):
         """The policy that follows from the charter; the hub's copy, never trust."""
         return self._call("GET", f"/logs/{safe(log)}/policy").decode()
 
+    def may(self, log: str, kind: str, body: Plain, *, site: str = "", actor: str = "") -> Plain:
+        """Would this be allowed now? `{allowed, rule, sentence, found, agreed, body, …}`."""
+        asked = {"type": kind, "body": body, "site": site or None, "actor": actor or None}
+        return self._post(f"/logs/{safe(log)}/may", asked)
+
     def append(self, log: str, note: bytes) -> int:
         """Hand a signed statement to a log; returns its index."""
         answer = read_json(self._call("POST", f"/logs/{safe(log)}/entries", raw=note))
