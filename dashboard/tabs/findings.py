@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import words
+from dashboard import verdicts, words
 
 Plain = dict[str, Any]
 
@@ -33,6 +33,40 @@ def draw(found: list[Plain], draft: Plain, names: words.Names) -> int:
     return len(refused)
 
 
+def by_hospital(found: list[Plain], draft: Plain, names: words.Names) -> None:
+    """What each hospital would refuse, with the rule and what to change, before it is proposed."""
+    st.markdown("**What each hospital would refuse**")
+    told = verdicts.by_hospital(found, verdicts.sites_of(draft))
+    for verdict in told:
+        title = words.hospital(verdict.site, names) if verdict.site else "Every hospital"
+        if verdict.allowed:
+            st.markdown(f":green-badge[✓ nothing] **{title}**")
+            continue
+        st.markdown(f":red-badge[✕ refuses] **{title}**")
+        columns = {
+            "Rule": [row["rule"] for row in verdict.refused],
+            "Found": [_found(row, draft) for row in verdict.refused],
+            "Can be agreed": [str(row["agreed"] or "—") for row in verdict.refused],
+            "What to change": [str(row["fix"] or "—") for row in verdict.refused],
+        }
+        st.table(columns, border="horizontal")
+    st.markdown(
+        ":gray[A charter is one text: while one point is open, nobody signs it. Each point stands "
+        "at the hospital that it concerns.]"
+    )
+
+
+def _found(row: Plain, draft: Plain) -> str:
+    """What was found, in the words of the form; the rule's sentence where it found nothing."""
+    path = str(row["found"] or "")
+    if row["rule"] != "charter.form":
+        return path or str(row["sentence"])
+    if not path:
+        return verdicts.said(row)
+    missing = _at(draft, path) in (None, "", [])
+    return f"{words.field(path)}: {'missing' if missing else 'wrong'}"
+
+
 def _count(number: int, word: str) -> str:
     return f"1 {word}" if number == 1 else f"{number} {word}s"
 
@@ -52,7 +86,7 @@ def to_mend(refused: Sequence[Plain], draft: Plain, names: words.Names) -> list[
     for row in refused:
         path = str(row["found"] or "")
         if row["rule"] != "charter.form" or not path:
-            lines.append(_refusal(row))
+            lines.append(verdicts.said(row))
         elif _at(draft, path) in (None, "", []):
             missing.setdefault(_whose(draft, path, names), []).append(words.field(path))
         else:
@@ -61,13 +95,6 @@ def to_mend(refused: Sequence[Plain], draft: Plain, names: words.Names) -> list[
     return [
         f"**{whose}**: missing {words.listed(parts)}." for whose, parts in missing.items()
     ] + lines
-
-
-def _refusal(row: Plain) -> str:
-    parts = [str(row["sentence"]).removeprefix("Not ready: ")]
-    parts += [f"Found: {row['found']}."] if row["found"] else []
-    parts += [f"Can be agreed: {row['agreed']}."] if row["agreed"] else []
-    return " ".join(parts)
 
 
 def _at(draft: Plain, path: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
-from dashboard import drafting, words
+from dashboard import choices, drafting, legal_block, words
 from dashboard.asking import Asking
 
 
@@ -19,6 +21,7 @@ def draw(asking: Asking, titles: dict[str, str]) -> None:
     with three:
         asking.text("processing_agreement.sha256", "SHA-256 of the agreement")
     asking.several("purposes", "Legal purpose", words.PURPOSES)
+    _transfers(asking)
     chosen = asking.answers.get("datasets") or []
     sites = sorted({name.split("|", 1)[0] for name in chosen})
     if not sites:
@@ -31,6 +34,15 @@ def draw(asking: Asking, titles: dict[str, str]) -> None:
         given = st.file_uploader("Document", key="document")
         if given is not None:
             st.code(drafting.fingerprint(given.getvalue()), language=None)
+
+
+def _transfers(asking: Asking) -> None:
+    """Countries outside that data about the study go to; each has its ground."""
+    hint = "Two letters each, with commas, such as US, JP. Leave it empty if there are none."
+    asking.text("transfer_countries", "Transfers to other countries", help_=hint)
+    for row in legal_block.transfers_of(asking.answers):
+        country = row["country"]
+        asking.choice(f"transfer|{country}", f"{country}: permitted by", choices.TRANSFERS, None)
 
 
 def _hospital(asking: Asking, site: str) -> None:
@@ -57,3 +69,20 @@ def _hospital(asking: Asking, site: str) -> None:
         asking.text(name("dpia.ref"), "Impact assessment: reference")
     with two:
         asking.text(name("dpia.sha256"), "SHA-256 of the assessment")
+    _where_the_law_asks(asking, name)
+
+
+def _where_the_law_asks(asking: Asking, name: Callable[[str], str]) -> None:
+    st.markdown(":gray[Where the law asks for it:]")
+    one, two, three = st.columns((2, 3, 2))
+    with one:
+        asking.text(name("permit.ref"), "Data permit (EHDS): reference")
+    with two:
+        asking.text(name("permit.sha256"), "SHA-256 of the permit")
+    with three:
+        asking.day(name("permit.expires"), "Permit good until")
+    one, two = st.columns((2, 5))
+    with one:
+        asking.day(name("objections_checked"), "Objections checked on")
+    with two:
+        asking.choice(name("us_basis"), "Basis in the USA (HIPAA)", choices.US_BASES, None)

@@ -10,6 +10,7 @@ import streamlit as st
 from compliance.records.reasons import Stopped
 from dashboard import page, session, style, tables, words
 from dashboard.checking import signers
+from dashboard.tabs import supposing
 
 Plain = dict[str, Any]
 SIGNS = {
@@ -38,6 +39,8 @@ def draw(study: Plain, charter: Plain, now: Plain | None) -> None:
     with left:
         _signatures(study, charter, verified)
         _acts(study, charter, verified)
+        if now is not None:
+            supposing.draw(study, charter)
     with right:
         _terms(charter, body)
 
