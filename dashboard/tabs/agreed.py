@@ -73,7 +73,9 @@ def dates(asking: Asking) -> None:
         "expires": "Good until (else one year)",
         "retention_until": "Records kept until (else six years)",
     }
-    for column, (name, label) in zip(st.columns(3), labels.items(), strict=True):
+    for column, (name, label) in zip(
+        st.columns(3, vertical_alignment="bottom"), labels.items(), strict=True
+    ):
         with column:
             asking.day(name, label)
 
@@ -94,7 +96,7 @@ def documents(asking: Asking) -> None:
     st.markdown("**Documents that belong to the charter**")
     for kind in asking.several("documents", "Kinds of documents", choices.DOCUMENTS):
         title = choices.DOCUMENTS[kind]
-        one, two = st.columns((2, 3))
+        one, two = st.columns((2, 3), vertical_alignment="bottom")
         with one:
             asking.text(f"document|{kind}|ref", f"{title}: reference")
         with two:

@@ -43,28 +43,45 @@ def by_hospital(found: list[Plain], draft: Plain, names: words.Names) -> None:
             st.markdown(f":green-badge[✓ nothing] **{title}**")
             continue
         st.markdown(f":red-badge[✕ refuses] **{title}**")
-        columns = {
-            "Rule": [row["rule"] for row in verdict.refused],
-            "Found": [_found(row, draft) for row in verdict.refused],
-            "Can be agreed": [str(row["agreed"] or "—") for row in verdict.refused],
-            "What to change": [str(row["fix"] or "—") for row in verdict.refused],
-        }
-        st.table(columns, border="horizontal")
+        columns = ("Rule", "Found", "Can be agreed", "What to change")
+        points = _points(verdict.refused, draft)
+        st.table(
+            {name: list(cells) for name, cells in zip(columns, zip(*points, strict=True),
+                                                      strict=True)},
+            border="horizontal",
+        )  # fmt: skip
     st.markdown(
         ":gray[A charter is one text: while one point is open, nobody signs it. Each point stands "
         "at the hospital that it concerns.]"
     )
 
 
-def _found(row: Plain, draft: Plain) -> str:
-    """What was found, in the words of the form; the rule's sentence where it found nothing."""
+def _points(refused: list[Plain], draft: Plain) -> list[tuple[str, str, str, str]]:
+    """Rule, found, agreed, what to change: one point each, missing fields together in one."""
+    missing = [row for row in refused if _missing(row, draft)]
+    points = []
+    if missing:
+        fields = dict.fromkeys(words.field(str(row["found"])) for row in missing)
+        found = f"Missing: {words.listed(list(fields))}"
+        points.append(("charter.form", found, "—", "Fill in these fields."))
+    for row in refused:
+        if row not in missing:
+            agreed = str(row["agreed"] or "—").removeprefix("Value error, ")
+            points.append((row["rule"], _found(row), agreed, str(row["fix"] or "—")))
+    return points
+
+
+def _missing(row: Plain, draft: Plain) -> bool:
     path = str(row["found"] or "")
-    if row["rule"] != "charter.form":
-        return path or str(row["sentence"])
+    return row["rule"] == "charter.form" and bool(path) and _at(draft, path) in (None, "", [])
+
+
+def _found(row: Plain) -> str:
+    """What was found, in the words of the form; the rule's sentence where nothing was found."""
+    path = str(row["found"] or "")
     if not path:
-        return verdicts.said(row)
-    missing = _at(draft, path) in (None, "", [])
-    return f"{words.field(path)}: {'missing' if missing else 'wrong'}"
+        return str(row["sentence"]).removeprefix("Not ready: ")
+    return words.field(path) if row["rule"] == "charter.form" else path
 
 
 def _count(number: int, word: str) -> str:
@@ -87,7 +104,7 @@ def to_mend(refused: Sequence[Plain], draft: Plain, names: words.Names) -> list[
         path = str(row["found"] or "")
         if row["rule"] != "charter.form" or not path:
             lines.append(verdicts.said(row))
-        elif _at(draft, path) in (None, "", []):
+        elif _missing(row, draft):
             missing.setdefault(_whose(draft, path, names), []).append(words.field(path))
         else:
             said = str(row["agreed"]).removeprefix("Value error, ")

@@ -13,7 +13,7 @@ from dashboard.asking import Asking
 def draw(asking: Asking, titles: dict[str, str]) -> None:
     """Ask the legal block of the chosen hospitals."""
     asking.yes("joint_controllers", "The hospitals are joint controllers")
-    one, two, three = st.columns((3, 2, 3))
+    one, two, three = st.columns((3, 2, 3), vertical_alignment="bottom")
     with one:
         asking.text("processor", "Processor, if there is one")
     with two:
@@ -56,7 +56,7 @@ def _hospital(asking: Asking, site: str) -> None:
     )
     asking.choice(name("ethics.status"), "Ethics committee", words.ETHICS, None)
     for part, title in (("ethics", "Ethics vote"), ("dua", "Data use agreement")):
-        one, two, three = st.columns((2, 3, 2))
+        one, two, three = st.columns((2, 3, 2), vertical_alignment="bottom")
         with one:
             asking.text(name(f"{part}.ref"), f"{title}: reference")
         with two:
@@ -64,7 +64,7 @@ def _hospital(asking: Asking, site: str) -> None:
         with three:
             asking.day(name(f"{part}.expires"), "Good until")
     asking.yes(name("dpia.required"), "An impact assessment is required", default=True)
-    one, two = st.columns((2, 5))
+    one, two = st.columns((2, 5), vertical_alignment="bottom")
     with one:
         asking.text(name("dpia.ref"), "Impact assessment: reference")
     with two:
@@ -74,14 +74,14 @@ def _hospital(asking: Asking, site: str) -> None:
 
 def _where_the_law_asks(asking: Asking, name: Callable[[str], str]) -> None:
     st.markdown(":gray[Where the law asks for it:]")
-    one, two, three = st.columns((2, 3, 2))
+    one, two, three = st.columns((2, 3, 2), vertical_alignment="bottom")
     with one:
         asking.text(name("permit.ref"), "Data permit (EHDS): reference")
     with two:
         asking.text(name("permit.sha256"), "SHA-256 of the permit")
     with three:
         asking.day(name("permit.expires"), "Permit good until")
-    one, two = st.columns((2, 5))
+    one, two = st.columns((2, 5), vertical_alignment="bottom")
     with one:
         asking.day(name("objections_checked"), "Objections checked on")
     with two:

@@ -36,7 +36,7 @@ def question(asking: Asking, datasets: Sequence[Plain]) -> None:
         asking.yes("commercial", "For a commercial purpose")
     with two:
         asking.yes("for_profit", "By an organisation for profit")
-    asking.several("flags", "The study also, if so", choices.FLAGS)
+    asking.several("flags", "What a data access committee should see", choices.FLAGS)
     _answers(asking, datasets)
 
 
@@ -80,7 +80,7 @@ def _decision(asking: Asking, name: str, title: str) -> None:
         f":gray[Ask {title}'s data access committee, and name its decision; without it the "
         "charter is refused.]"
     )
-    one, two = st.columns((2, 3))
+    one, two = st.columns((2, 3), vertical_alignment="bottom")
     with one:
         asking.text(f"{name}|ref", f"Decision of {title}: reference", placeholder="DAC-2026-12")
     with two:

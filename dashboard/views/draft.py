@@ -63,7 +63,7 @@ def _steps(asking: Asking, datasets: list[Plain], recipes: list[Plain]) -> Delta
         _terms(asking, recipes, titles, len(sites))
     with six:
         place = st.container()
-        _review(asking, recipes)
+        _review(asking, recipes, titles)
     return place
 
 
@@ -116,12 +116,12 @@ def _training(asking: Asking, most: int) -> None:
         asking.count("min_cell", "Smallest count that may be shown", 1, 1000, 5)
 
 
-def _review(asking: Asking, recipes: list[Plain]) -> None:
+def _review(asking: Asking, recipes: list[Plain], names: words.Names) -> None:
     draft = drafting.draft_of(asking.answers, recipes)
     st.markdown(f"#### {draft['title'] or 'Without a title yet'}")
     if draft["summary"]:
         st.markdown(draft["summary"])
-    rows = _told(draft)
+    rows = _told(draft, names)
     st.table(
         {"Term": list(rows), "Draft": list(rows.values())}, border="horizontal", hide_header=True
     )
@@ -141,12 +141,14 @@ def _review(asking: Asking, recipes: list[Plain]) -> None:
             st.error(str(error), icon=":material/error:")
 
 
-def _told(draft: Plain) -> dict[str, str]:
+def _told(draft: Plain, names: words.Names) -> dict[str, str]:
     """The draft in few lines, as a person would tell it to a colleague."""
     changes, release = draft["recipe"]["changes"], draft["release"]
     outputs = [choices.OUTPUTS[name].split(" (")[0] for name in release["outputs"]]
     return {
-        "Data sets": words.listed([f"{row['id']} of {row['site']}" for row in draft["datasets"]]),
+        "Data sets": words.listed(
+            [f"{row['id']} of {words.hospital(row['site'], names)}" for row in draft["datasets"]]
+        ),
         "Purpose": words.USES.get(draft["purpose"]["use"], draft["purpose"]["use"]),
         "Recipe": str(draft["recipe"]["id"]),
         "Changed numbers": words.listed(list(changes)) if changes else "none",
