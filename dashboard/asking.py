@@ -6,7 +6,7 @@ each widget is filled from there when it appears again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -28,13 +28,16 @@ class Asking:
         st.session_state[TURN] = self._turn() + 1
         st.rerun()
 
-    def text(self, name: str, label: str, *, placeholder: str = "", area: bool = False) -> str:
+    def text(
+        self, name: str, label: str, *, placeholder: str = "", area: bool = False,
+        help_: str | None = None,
+    ) -> str:  # fmt: skip
         """A line or a few lines of text."""
         key = self._key(name, "")
         if area:
-            given = st.text_area(label, key=key, placeholder=placeholder, height=110)
+            given = st.text_area(label, key=key, placeholder=placeholder, height=110, help=help_)
         else:
-            given = st.text_input(label, key=key, placeholder=placeholder)
+            given = st.text_input(label, key=key, placeholder=placeholder, help=help_)
         return str(self._keep(name, given))
 
     def yes(self, name: str, label: str, *, default: bool = False) -> bool:
@@ -48,6 +51,21 @@ class Asking:
         key = self._key(name, default)
         st.session_state[key] = min(max(int(st.session_state[key]), low), high)
         return int(self._keep(name, st.number_input(label, low, high, key=key, step=1)))
+
+    def slide(self, name: str, label: str, low: int, high: int, default: int, help_: str) -> int:
+        """A whole number on a slider; without a choice there is none to move."""
+        if low >= high:
+            return int(self._keep(name, low))
+        key = self._key(name, default)
+        st.session_state[key] = min(max(int(st.session_state[key]), low), high)
+        return int(self._keep(name, st.slider(label, low, high, key=key, help=help_)))
+
+    def follow(self, name: str, of: int) -> None:
+        """Let an answer start from its default again when what it counts has another number."""
+        if self.answers.get(f"{name}|of", of) != of:
+            self.answers[name] = None
+            st.session_state.pop(f"draft {self._turn()} {name}", None)
+        self.answers[f"{name}|of"] = of
 
     def number(
         self, name: str, label: str, form: str, bounds: tuple[float, float], default: float
@@ -71,9 +89,11 @@ class Asking:
         )  # fmt: skip
         return str(self._keep(name, given)) if given is not None else self._keep(name, None)
 
-    def several(self, name: str, label: str, options: Mapping[str, str]) -> list[str]:
+    def several(
+        self, name: str, label: str, options: Mapping[str, str], default: Sequence[str] = ()
+    ) -> list[str]:
         """Any of these."""
-        key = self._key(name, [])
+        key = self._key(name, list(default))
         st.session_state[key] = [item for item in st.session_state[key] if item in options]
         given = st.multiselect(
             label, list(options), key=key, format_func=lambda item: options[item],

@@ -15,10 +15,10 @@ import typer
 
 from compliance.errors import NotReady, Refused
 from compliance.records.reasons import Stopped
-from dashboard import records_cli
+from dashboard import records_cli, rules_cli
 from dashboard.desk import read_draft, read_narrative
 from dashboard.hub_client import HubClient
-from dashboard.options import AsJson, Home, Password, Study, desk_of
+from dashboard.options import AsJson, Charter, Home, Passphrase, Password, Study, desk_of
 from dashboard.say import is_for, passphrase_of, password_of, say, show_findings
 from dashboard.settings import load_settings, private_surroundings
 from dashboard.watch import PATIENCE, Teller, Watcher, exit_code, metric_lines
@@ -35,11 +35,6 @@ study = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-Charter = Annotated[Path, typer.Argument(metavar="CHARTER.yaml", help="The draft.")]
-Passphrase = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File with the key's passphrase (0600).")
-]
 
 
 @app.callback()
@@ -139,22 +134,6 @@ def key(*, passphrase_file: Passphrase = None, home: Home = None, as_json: AsJso
 
 
 @study.command()
-def check(charter: Charter, *, home: Home = None, as_json: AsJson = False) -> None:
-    """Say what every rule finds in a draft; nothing is stored.
-
-    Example: consilium study check charter.yaml
-    """
-    with desk_of(home).open_hub() as hub:
-        findings = hub.check(read_draft(charter))
-    if as_json:
-        say(findings, "", as_json=True)
-    else:
-        show_findings(findings)
-    if not all(row["allowed"] for row in findings):
-        raise typer.Exit(1)
-
-
-@study.command()
 def propose(
     charter: Charter,
     *,
@@ -172,7 +151,7 @@ def propose(
         if refused:
             if as_json:
                 say({"refused": refused}, "", as_json=True)
-            show_findings(refused, err=True)
+            show_findings(refused, draft, err=True)
             typer.echo("Nothing was proposed. Correct these points, then propose again.", err=True)
             raise typer.Exit(1)
         made = desk.propose(hub, draft, passphrase_of(passphrase_file))
@@ -331,6 +310,9 @@ def list_studies(*, home: Home = None, as_json: AsJson = False) -> None:
 
 
 records_cli.add_to(study)
+
+
+rules_cli.add_to(study, desk_of)
 
 
 def _primary(hub: HubClient, row: dict[str, Any]) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import date, datetime
 from typing import Any
 
 import yaml
 
 from compliance.errors import Malformed
+from dashboard import agreeing, legal_block
+from dashboard.paths import Plain, codes, decimal, inner, paper, put, rows, table, without
 
 Answers = dict[str, Any]
-Plain = dict[str, Any]
 MAX_DRAFT = 1 << 18
 
 TERMS: dict[str, int] = {
@@ -41,48 +43,30 @@ COUNTS: dict[str, tuple[str, int, int]] = {
 }
 """Hyper-parameters that the form asks: label, and bounds as in `compliance.records.recipe`."""
 
+ASKED_CHANGES = (*NUMBERS, *COUNTS, "class_weights")
 ASKED = frozenset(
     {"title", "summary", "recipe", "datasets", "max_rounds", "round_seconds", "min_examples",
-     "min_cell", "min_sites", "signatures_required", "purpose", "legal"}
+     "min_cell", "min_sites", "signatures_required", "purpose", "legal", "quorum", "release",
+     "contribution", "evaluation", "documents", "starts", "expires", "retention_until"}
 )  # fmt: skip
-"""Fields that the form asks; others of a kept draft go along unchanged."""
+"""Fields that the form asks; others of a kept draft (`aggregator`, `dp`) go along unchanged."""
 
-UNASKED = ("permit", "objections_checked", "us_basis")
-"""Fields of a hospital's legal part that the form does not ask, for the same reason."""
-
-SITE_FIELDS: dict[str, Any] = {
-    "controller": "",
-    "lawful_basis": None,
-    "special_category_basis": None,
-    "ethics.status": None,
-    "ethics.ref": "",
-    "ethics.sha256": "",
-    "ethics.expires": None,
-    "dua.ref": "",
-    "dua.sha256": "",
-    "dua.expires": None,
-    "dpia.required": True,
-    "dpia.ref": "",
-    "dpia.sha256": "",
-}
-
-
-def inner(plain: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; None where there is none."""
-    value: Any = plain
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+WITH_DISEASE = ("DS", "MDS")
+"""Uses that name a disease; with another use it is refused."""
 
 
 def recipe_changes(document: Plain, answers: Answers) -> Plain:
-    """What the answers change in a recipe; nothing when they are its own numbers."""
-    changes: Plain = {}
+    """What the answers change in a recipe; nothing when they are its own numbers.
+
+    Changes of a kept draft that the form does not ask go along while the recipe stays the same.
+    """
+    kept = answers.get("recipe|kept") or {}
+    changes: Plain = deepcopy(kept.get("changes") or {}) if kept.get("id") == document["id"] else {}
     for path in (*NUMBERS, *COUNTS):
         given, own = answers.get(f"recipe.{path}"), inner(document, path)
         if given is None or (own is not None and float(own) == float(given)):
             continue
-        _put(changes, path, given if path in COUNTS else _decimal(given))
+        put(changes, path, given if path in COUNTS else decimal(given))
     balanced = answers.get("recipe.class_weights")
     if balanced is not None and balanced != document["class_weights"]:
         changes["class_weights"] = balanced
@@ -102,53 +86,37 @@ def draft_of(answers: Answers, recipes: Sequence[Plain]) -> Plain:
             "id": answers.get("recipe"),
             "changes": recipe_changes(document, answers) if document else {},
         },
-        "datasets": [
-            {"site": site, "id": name, **answers.get(f"dataset|{site}|{name}", {})}
-            for site, name in chosen
-        ],
+        "datasets": [_dataset(answers, site, name) for site, name in chosen],
         "max_rounds": int(answers.get("max_rounds") or 0),
         "round_seconds": 60 * int(answers.get("round_minutes") or 0),
         "min_examples": int(answers.get("min_examples") or 0),
         "min_cell": int(answers.get("min_cell") or 0),
         "min_sites": min(int(answers.get("min_sites") or 2), max(count, 1)),
         "signatures_required": min(int(answers.get("signatures_required") or count), max(count, 1)),
-        "purpose": {
-            "use": answers.get("use") or "HMB",
-            "disease": _words(answers.get("disease")),
-            "for_profit": bool(answers.get("for_profit")),
-            "commercial": bool(answers.get("commercial")),
-            "flags": list(answers.get("flags") or []),
-        },
-        "legal": legal_of(answers, sites),
+        "purpose": purpose_of(answers),
+        **agreeing.agreed_of(answers, sites),
+        "legal": legal_block.legal_of(answers, sites),
         **answers.get("unasked", {}),
     }
 
 
-def legal_of(answers: Answers, sites: Sequence[str]) -> Plain:
-    """The legal block; what was not answered stays empty, and the rules say so."""
-    ref, sha256 = (answers.get(f"processing_agreement.{part}") for part in ("ref", "sha256"))
+def purpose_of(answers: Answers) -> Plain:
+    """What the data are asked for; a disease comes with the wider ones that it is a kind of."""
     return {
-        "joint_controllers": bool(answers.get("joint_controllers")),
-        "processor": answers.get("processor") or None,
-        "processing_agreement": {"ref": ref, "sha256": _named(sha256)} if ref or sha256 else None,
-        "purposes": list(answers.get("purposes") or []),
-        "transfers": list(answers.get("transfers") or []),
-        "sites": [_legal_row(answers, site) for site in sites],
+        "use": answers.get("use") or "HMB",
+        "disease": codes(f"{answers.get('disease') or ''} {answers.get('ancestors') or ''}"),
+        "for_profit": bool(answers.get("for_profit")),
+        "commercial": bool(answers.get("commercial")),
+        "flags": list(answers.get("flags") or []),
     }
 
 
-def _legal_row(answers: Answers, site: str) -> Plain:
-    row: Plain = {"site": site}
-    row |= {name: answers.get(f"legal|{site}|{name}") for name in UNASKED}
-    for path, default in SITE_FIELDS.items():
-        value = answers.get(f"legal|{site}|{path}", default)
-        if path.endswith("expires"):
-            value = f"{value:%Y-%m-%d}T00:00:00Z" if value else None
-        _put(row, path, value)
-    for paper in ("ethics", "dua", "dpia"):
-        row[paper]["sha256"] = _named(row[paper]["sha256"])
-    row["dpia"] |= {name: row["dpia"][name] or None for name in ("ref", "sha256")}
-    return row
+def _dataset(answers: Answers, site: str, name: str) -> Plain:
+    """A data set with the decision of its hospital's data access committee, if one is named."""
+    row = {"site": site, "id": name, **answers.get(f"dataset|{site}|{name}", {})}
+    given = (answers.get(f"dac|{site}|{name}|{part}") for part in ("ref", "sha256"))
+    decision = paper(*given)
+    return row | ({"dac": decision} if decision else {})
 
 
 def answers_of(draft: Mapping[str, Any]) -> Answers:
@@ -162,40 +130,31 @@ def answers_of(draft: Mapping[str, Any]) -> Answers:
     if plain.get("round_seconds"):
         answers["round_minutes"] = int(plain["round_seconds"]) // 60
     answers["unasked"] = {name: value for name, value in plain.items() if name not in ASKED}
-    answers["datasets"] = []
-    for row in _rows(plain, "datasets"):
-        name = f"{row.pop('site', '')}|{row.pop('id', '')}"
-        answers["datasets"].append(name)
-        answers[f"dataset|{name}"] = row
-    recipe = plain.get("recipe") if isinstance(plain.get("recipe"), Mapping) else {}
-    answers["recipe"] = inner({"recipe": recipe}, "recipe.id")
-    for path in (*NUMBERS, *COUNTS, "class_weights"):
-        value = inner({"recipe": recipe}, f"recipe.changes.{path}")
+    recipe = table(plain, "recipe")
+    answers["recipe"] = recipe.get("id")
+    changes = table(recipe, "changes")
+    for path in ASKED_CHANGES:
+        value = inner(changes, path)
         if value is not None:
             answers[f"recipe.{path}"] = float(value) if path in NUMBERS else value
+    answers["recipe|kept"] = {"id": recipe.get("id"), "changes": without(changes, ASKED_CHANGES)}
     for name in ("use", "for_profit", "commercial", "flags"):
         answers[name] = inner(plain, f"purpose.{name}")
     answers["disease"] = ", ".join(inner(plain, "purpose.disease") or [])
-    return answers | _legal_answers(plain)
+    return (
+        answers | _dataset_answers(plain) | agreeing.answers_of(plain)
+        | legal_block.answers_of(plain)
+    )  # fmt: skip
 
 
-def _legal_answers(plain: Plain) -> Answers:
-    legal = plain.get("legal") if isinstance(plain.get("legal"), Mapping) else {}
-    answers = {
-        name: inner({"l": legal}, f"l.{name}") for name in ("joint_controllers", "processor")
-    }
-    for name in ("purposes", "transfers"):
-        answers[name] = inner({"l": legal}, f"l.{name}") or []
-    for part in ("ref", "sha256"):
-        path = f"processing_agreement.{part}"
-        answers[path] = inner({"l": legal}, f"l.{path}") or ""
-    for row in _rows(dict(legal or {}), "sites"):
-        for path in (*SITE_FIELDS, *UNASKED):
-            value = inner(row, path)
-            if path.endswith(".expires") and value:
-                value = datetime.fromisoformat(str(value)).date()
-            if value is not None:
-                answers[f"legal|{row.get('site')}|{path}"] = value
+def _dataset_answers(plain: Plain) -> Answers:
+    answers: Answers = {"datasets": []}
+    for row in rows(plain, "datasets"):
+        name = f"{row.pop('site', '')}|{row.pop('id', '')}"
+        decision = row.pop("dac", None) or {}
+        answers["datasets"].append(name)
+        answers[f"dataset|{name}"] = row
+        answers |= {f"dac|{name}|{part}": decision.get(part) for part in ("ref", "sha256")}
     return answers
 
 
@@ -230,30 +189,6 @@ def document_of(recipes: Sequence[Plain], name: str | None) -> Plain | None:
 def fingerprint(data: bytes) -> str:
     """The SHA-256 of a document, as the charter names it."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _put(plain: Plain, path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for part in parents:
-        plain = plain.setdefault(part, {})
-    plain[last] = value
-
-
-def _decimal(number: float) -> str:
-    return f"{number:.6f}".rstrip("0").rstrip(".")
-
-
-def _words(text: object) -> list[str]:
-    return [word.strip() for word in str(text or "").split(",") if word.strip()]
-
-
-def _named(sha256: object) -> str:
-    text = str(sha256 or "").strip().lower()
-    return text if not text or text.startswith("sha256:") else f"sha256:{text}"
-
-
-def _rows(plain: Plain, name: str) -> list[Plain]:
-    return [dict(row) for row in plain.get(name) or [] if isinstance(row, Mapping)]
 
 
 def _texts(value: Any) -> Any:

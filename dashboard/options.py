@@ -17,6 +17,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Study = Annotated[
     str, typer.Argument(metavar="STUDY", help="Study or charter id, at least 6 characters.")
 ]
+Charter = Annotated[Path, typer.Argument(metavar="CHARTER.yaml", help="The draft.")]
+Passphrase = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File with the key's passphrase (0600).")
+]
 Password = Annotated[
     Path | None,
     typer.Option("--password-file", help="File with the password (0600), else it is asked."),

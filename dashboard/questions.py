@@ -191,6 +191,11 @@ class Questions(ABC):
         """Until when each study's records are kept, and what holds them; admins and auditors."""
         return list(self._get("/retention"))
 
+    def may(self, log: str, kind: str, body: Plain, *, site: str = "", actor: str = "") -> Plain:
+        """Would this be allowed now? `{allowed, rule, sentence, found, agreed, body, …}`."""
+        asked = {"type": kind, "body": body, "site": site or None, "actor": actor or None}
+        return self._post(f"/logs/{safe(log)}/may", asked)
+
     def append(self, log: str, note: bytes) -> int:
         """Hand a signed statement to a log; returns its index."""
         answer = read_json(self._call("POST", f"/logs/{safe(log)}/entries", raw=note))

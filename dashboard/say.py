@@ -12,6 +12,8 @@ from typing import Any
 import typer
 
 from compliance.errors import NotReady, Refused
+from dashboard.verdicts import by_hospital, lines_of, sites_of
+from dashboard.words import UNKNOWN_TO_THE_HUB
 
 
 def say(plain: Any, words: str, *, as_json: bool) -> None:
@@ -19,13 +21,16 @@ def say(plain: Any, words: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(plain, ensure_ascii=False) if as_json else words)
 
 
-def show_findings(findings: list[dict[str, Any]], *, err: bool = False) -> None:
-    """Print what each rule found, one line each."""
-    for row in findings:
-        words = [f"{'✓' if row['allowed'] else '✕'} {row['rule']}: {row['sentence']}"]
-        words += [f"Found: {row['found']}."] if row["found"] else []
-        words += [f"Agreed: {row['agreed']}."] if row["agreed"] else []
-        typer.echo(" ".join(words), err=err)
+def show_findings(
+    findings: list[dict[str, Any]], draft: dict[str, Any], *, err: bool = False
+) -> None:
+    """Print what each hospital would refuse in a draft, and the rules that are kept."""
+    for line in lines_of(by_hospital(findings, sites_of(draft))):
+        typer.echo(line, err=err)
+    kept = sorted({row["rule"] for row in findings if row["allowed"]})
+    if kept:
+        typer.echo(f"Kept: {', '.join(kept)}.", err=err)
+    typer.echo(f"? {UNKNOWN_TO_THE_HUB}", err=err)
 
 
 def is_for(name: str, owner: str) -> None:

@@ -251,6 +251,17 @@ FIELDS: dict[str, str] = {
     "ethics": "Ethics vote",
     "dua": "Data use agreement",
     "dpia": "Impact assessment",
+    "permit": "Data permit",
+    "transfers": "Transfer",
+    "country": "(country)",
+    "mechanism": "(what permits it)",
+    "disease": "Disease codes",
+    "dac": "Decision of the data access committee",
+    "external": "Witness from outside",
+    "vkey": "(verifier key)",
+    "outputs": "What may be handed out",
+    "documents": "Document",
+    "metrics": "Measured values",
 }
 """Names of a form's fields, for a refusal that names one."""
 

@@ -26,15 +26,19 @@ from compliance.signing.keys import COSIGNATURE, NOTE, VerifierKey
 def check_keys(body: CharterBody) -> Iterator[Denied]:
     """Name every key whose name or type does not fit its place, and every key that stands twice."""
     host = body.origin.partition("/")[0]
-    wanted = [(body.log_key, body.origin, NOTE), (body.hub_key, f"{host}/events", NOTE)]
+    wanted: list[tuple[str, str, int, str | None]] = [
+        (body.log_key, body.origin, NOTE, None),
+        (body.hub_key, f"{host}/events", NOTE, None),
+    ]
     for site in body.sites:
-        wanted.append((site.institution, f"{site.name}/institution", NOTE))
-        wanted.append((site.node, f"{site.name}/node", NOTE))
-        wanted.append((site.witness, f"{site.name}/witness", COSIGNATURE))
-    for text, name, kind in wanted:
+        wanted.append((site.institution, f"{site.name}/institution", NOTE, site.name))
+        wanted.append((site.node, f"{site.name}/node", NOTE, site.name))
+        wanted.append((site.witness, f"{site.name}/witness", COSIGNATURE, site.name))
+    for text, name, kind, whose in wanted:
         key = VerifierKey.parse(text)
         if (key.name, key.kind) != (name, kind):
-            yield Denied("charter.keys", f"{key.name} type {key.kind}", f"{name} type {kind}")
+            found = f"{key.name} type {key.kind}"
+            yield Denied("charter.keys", found, f"{name} type {kind}", whose)
     researcher = VerifierKey.parse(body.researcher)
     number = researcher.name.rpartition("/r-")[2]
     if "/r-" not in researcher.name or not number.isdecimal() or researcher.kind != NOTE:
@@ -66,7 +70,7 @@ def check_legal(body: CharterBody) -> Iterator[Denied]:
         yield Denied("charter.legal", "product development", "purpose.commercial is true")
     for row in legal.sites:
         if row.dpia.required and (row.dpia.ref is None or row.dpia.sha256 is None):
-            yield Denied("charter.legal", f"{row.site}: dpia", "reference and hash")
+            yield Denied("charter.legal", f"{row.site}: dpia", "reference and hash", row.site)
 
 
 TEXT_RULES: tuple[Callable[[CharterBody], Iterator[Denied]], ...] = (

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Protocol
 
-from compliance.records.charter import CharterBody, CharterDataset, Purpose
+from compliance.records.charter import CharterBody, Duo, Purpose
 from compliance.rules.verdict import Denied
 
 PERMISSIONS = ("NRES", "GRU", "HMB", "DS", "POA")
@@ -27,6 +28,18 @@ ENOUGH: dict[str, tuple[str, ...]] = {
 OPEN = ("IRB", "GS", "MOR", "GSO", "PUB", "COL", "US", "PS", "IS", "TS", "RTN", "RS")
 
 
+class Terms(Protocol):
+    """The terms of a dataset, in a charter or in the consortium's list."""
+
+    @property
+    def duo(self) -> list[Duo]:
+        """Terms of the Data Use Ontology."""
+
+    @property
+    def disease(self) -> list[str]:
+        """Codes of the diseases that the terms name."""
+
+
 class Answer(StrEnum):
     """What the terms say to a purpose."""
 
@@ -35,7 +48,7 @@ class Answer(StrEnum):
     ABSTAIN = "abstain"
 
 
-def match(purpose: Purpose, dataset: CharterDataset) -> tuple[Answer, str]:
+def match(purpose: Purpose, dataset: Terms) -> tuple[Answer, str]:
     """Compare a purpose with the terms of one dataset; the reason is one sentence."""
     terms: set[str] = set(dataset.duo)
     reason = _deny(purpose, dataset, terms)
@@ -55,10 +68,11 @@ def check_duo(body: CharterBody) -> Iterator[Denied]:
         answer, reason = match(body.purpose, dataset)
         if answer is Answer.DENY or (answer is Answer.ABSTAIN and dataset.dac is None):
             missing = "" if answer is Answer.DENY else "; its data access decision is missing"
-            yield Denied("charter.duo", f"{dataset.site} {dataset.id}", reason + missing)
+            named = f"{dataset.site} {dataset.id}"
+            yield Denied("charter.duo", named, reason + missing, dataset.site)
 
 
-def _deny(purpose: Purpose, dataset: CharterDataset, terms: set[str]) -> str | None:
+def _deny(purpose: Purpose, dataset: Terms, terms: set[str]) -> str | None:
     permissions = [term for term in PERMISSIONS if term in terms]
     if len(permissions) != 1:
         return "the data have no permission term" if not permissions else "its terms contradict"
@@ -69,9 +83,7 @@ def _deny(purpose: Purpose, dataset: CharterDataset, terms: set[str]) -> str | N
     return _deny_use(purpose, dataset, permissions[0], terms)
 
 
-def _deny_use(
-    purpose: Purpose, dataset: CharterDataset, permission: str, terms: set[str]
-) -> str | None:
+def _deny_use(purpose: Purpose, dataset: Terms, permission: str, terms: set[str]) -> str | None:
     same_disease = bool(set(dataset.disease) & set(purpose.disease))
     if purpose.use == "POA" and "NPOA" in terms:
         return "the data are not for research on origins or ancestry"

@@ -41,7 +41,8 @@ def check_quorum(body: CharterBody) -> Iterator[Denied]:
         yield Denied("charter.quorum", f"k = {body.quorum.k}", f"1 to {len(names)}")
 
 
-Problem = tuple[str, str]
+Problem = tuple[str, str] | tuple[str, str, str]
+"""What was found, what can be agreed, and whom it concerns where that is one hospital."""
 
 
 def _problems(body: CharterBody) -> Iterator[Problem]:
@@ -81,9 +82,9 @@ def _datasets(body: CharterBody) -> Iterator[Problem]:
     names = set(body.site_names())
     pairs = [(row.site, row.id) for row in body.datasets]
     for site in sorted({site for site, _ in pairs} - names):
-        yield f"a dataset of {site}", "datasets of hospitals of the charter only"
+        yield f"a dataset of {site}", "datasets of hospitals of the charter only", site
     for site in sorted(names - {site for site, _ in pairs}):
-        yield f"no dataset of {site}", "one or more per hospital"
+        yield f"no dataset of {site}", "one or more per hospital", site
     if len(set(pairs)) != len(pairs):
         yield "a dataset stands twice", "once"
 
@@ -97,9 +98,9 @@ def _privacy(body: CharterBody) -> Iterator[Problem]:
     for row in body.datasets:
         where = f"{row.site} {row.id}: epsilon = {row.epsilon}"
         if (row.epsilon is None) != (body.dp is None):
-            yield where, "a number exactly when the study has a privacy cap"
+            yield where, "a number exactly when the study has a privacy cap", row.site
         elif body.dp and not 0 < Decimal(row.epsilon or 0) <= Decimal(body.dp.epsilon):
-            yield where, f"above 0, at most {body.dp.epsilon}"
+            yield where, f"above 0, at most {body.dp.epsilon}", row.site
 
 
 def _choices(body: CharterBody) -> Iterator[Problem]:

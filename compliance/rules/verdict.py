@@ -22,11 +22,13 @@ class Denied:
         rule: id of the rule, the reason of the refusal.
         found: what the statement says.
         agreed: what the charter or the log says.
+        site: the hospital whom this concerns; None where it concerns the study.
     """
 
     rule: str
     found: Any = None
     agreed: Any = None
+    site: str | None = None
 
     @property
     def sentence(self) -> str:

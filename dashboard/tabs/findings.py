@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import words
+from dashboard import verdicts, words
 
 Plain = dict[str, Any]
 
@@ -33,6 +33,57 @@ def draw(found: list[Plain], draft: Plain, names: words.Names) -> int:
     return len(refused)
 
 
+def by_hospital(found: list[Plain], draft: Plain, names: words.Names) -> None:
+    """What each hospital would refuse, with the rule and what to change, before it is proposed."""
+    st.markdown("**What each hospital would refuse**")
+    told = verdicts.by_hospital(found, verdicts.sites_of(draft))
+    for verdict in told:
+        title = words.hospital(verdict.site, names) if verdict.site else "Every hospital"
+        if verdict.allowed:
+            st.markdown(f":green-badge[✓ nothing] **{title}**")
+            continue
+        st.markdown(f":red-badge[✕ refuses] **{title}**")
+        columns = ("Rule", "Found", "Can be agreed", "What to change")
+        points = _points(verdict.refused, draft)
+        st.table(
+            {name: list(cells) for name, cells in zip(columns, zip(*points, strict=True),
+                                                      strict=True)},
+            border="horizontal",
+        )  # fmt: skip
+    st.markdown(
+        ":gray[A charter is one text: while one point is open, nobody signs it. Each point stands "
+        "at the hospital that it concerns.]"
+    )
+
+
+def _points(refused: list[Plain], draft: Plain) -> list[tuple[str, str, str, str]]:
+    """Rule, found, agreed, what to change: one point each, missing fields together in one."""
+    missing = [row for row in refused if _missing(row, draft)]
+    points = []
+    if missing:
+        fields = dict.fromkeys(words.field(str(row["found"])) for row in missing)
+        found = f"Missing: {words.listed(list(fields))}"
+        points.append(("charter.form", found, "—", "Fill in these fields."))
+    for row in refused:
+        if row not in missing:
+            agreed = str(row["agreed"] or "—").removeprefix("Value error, ")
+            points.append((row["rule"], _found(row), agreed, str(row["fix"] or "—")))
+    return points
+
+
+def _missing(row: Plain, draft: Plain) -> bool:
+    path = str(row["found"] or "")
+    return row["rule"] == "charter.form" and bool(path) and _at(draft, path) in (None, "", [])
+
+
+def _found(row: Plain) -> str:
+    """What was found, in the words of the form; the rule's sentence where nothing was found."""
+    path = str(row["found"] or "")
+    if not path:
+        return str(row["sentence"]).removeprefix("Not ready: ")
+    return words.field(path) if row["rule"] == "charter.form" else path
+
+
 def _count(number: int, word: str) -> str:
     return f"1 {word}" if number == 1 else f"{number} {word}s"
 
@@ -52,8 +103,8 @@ def to_mend(refused: Sequence[Plain], draft: Plain, names: words.Names) -> list[
     for row in refused:
         path = str(row["found"] or "")
         if row["rule"] != "charter.form" or not path:
-            lines.append(_refusal(row))
-        elif _at(draft, path) in (None, "", []):
+            lines.append(verdicts.said(row))
+        elif _missing(row, draft):
             missing.setdefault(_whose(draft, path, names), []).append(words.field(path))
         else:
             said = str(row["agreed"]).removeprefix("Value error, ")
@@ -61,13 +112,6 @@ def to_mend(refused: Sequence[Plain], draft: Plain, names: words.Names) -> list[
     return [
         f"**{whose}**: missing {words.listed(parts)}." for whose, parts in missing.items()
     ] + lines
-
-
-def _refusal(row: Plain) -> str:
-    parts = [str(row["sentence"]).removeprefix("Not ready: ")]
-    parts += [f"Found: {row['found']}."] if row["found"] else []
-    parts += [f"Can be agreed: {row['agreed']}."] if row["agreed"] else []
-    return " ".join(parts)
 
 
 def _at(draft: Plain, path: str) -> Any:

@@ -10,7 +10,7 @@ import streamlit as st
 from compliance.records.reasons import Stopped
 from dashboard import page, session, style, tables, words
 from dashboard.checking import signers
-from dashboard.tabs import records
+from dashboard.tabs import records, supposing
 
 Plain = dict[str, Any]
 SIGNS = {
@@ -39,6 +39,8 @@ def draw(study: Plain, charter: Plain, now: Plain | None) -> None:
     with left:
         _signatures(study, charter, verified)
         _acts(study, charter, verified)
+        if now is not None:
+            supposing.draw(study, charter)
     with right:
         _terms(charter, body)
 

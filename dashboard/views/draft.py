@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from compliance.errors import ConsiliumError
-from dashboard import drafting, page, words
+from dashboard import agreeing, choices, drafting, page, paths, words
 from dashboard.asking import Asking
 from dashboard.hub_client import open_hub
-from dashboard.tabs import findings, legal
+from dashboard.tabs import agreed, findings, legal, purpose
 
 Plain = dict[str, Any]
 STEPS = ("1 Question", "2 Data", "3 Recipe", "4 Training", "5 Terms", "6 Review")
@@ -33,47 +34,48 @@ def render() -> None:
     asking = Asking()
     left, right = st.columns((3, 2), gap="large")
     with left:
-        _steps(asking, datasets, recipes)
+        place = _steps(asking, datasets, recipes)
     draft = drafting.draft_of(asking.answers, recipes)
+    names = {row["site"]: row["title"] for row in datasets}
+    with page.problems(), open_hub() as hub:
+        found = hub.check(draft)
     with right:
-        _beside(draft, asking, {row["site"]: row["title"] for row in datasets})
+        _beside(found, draft, asking, names)
+    with place:
+        findings.by_hospital(found, draft, names)
 
 
-def _steps(asking: Asking, datasets: list[Plain], recipes: list[Plain]) -> None:
+def _steps(asking: Asking, datasets: list[Plain], recipes: list[Plain]) -> DeltaGenerator:
+    """Ask; returns the place in the last step for what each hospital would refuse."""
     one, two, three, four, five, six = st.tabs(STEPS)
+    titles = {row["site"]: row["title"] for row in datasets}
     with one:
-        _question(asking)
+        purpose.question(asking, datasets)
     with two:
-        _data(asking, datasets)
+        purpose.data(asking, datasets)
+    sites = sorted({name.split("|", 1)[0] for name in asking.answers["datasets"]})
     with three:
         _recipe(asking, recipes)
     with four:
-        _training(asking, datasets)
+        _training(asking, len(sites) or len(titles))
+        agreed.quorum(asking, sites, titles)
     with five:
-        titles = {row["site"]: row["title"] for row in datasets}
-        legal.draw(asking, titles)
+        _terms(asking, recipes, titles, len(sites))
     with six:
-        _review(asking, recipes)
+        place = st.container()
+        _review(asking, recipes, titles)
+    return place
 
 
-def _question(asking: Asking) -> None:
-    asking.text("title", "Title", placeholder="Pneumonia on chest radiographs")
-    asking.text("summary", "Summary: what is asked, and of what use is the answer", area=True)
-    asking.choice("use", "Use of the data", words.USES, "HMB")
-    asking.text("disease", "Disease codes, with commas", placeholder="MONDO:0005249")
-    asking.yes("commercial", "For a commercial purpose")
-    asking.yes("for_profit", "By an organisation for profit")
-
-
-def _data(asking: Asking, datasets: list[Plain]) -> None:
-    labels = {f"{row['site']}|{row['dataset']}": _dataset(row) for row in datasets}
-    asking.several("datasets", "Data sets, one or more for each hospital", labels)
-    st.markdown(":gray[Sizes are told in steps only; a size below a hospital's floor is not told.]")
-
-
-def _dataset(row: Plain) -> str:
-    kinds = ", ".join(word.upper() for word in row["modality"])
-    return f"{row['title']} · {row['dataset']} · {kinds} · {row['examples']} cases"
+def _terms(asking: Asking, recipes: list[Plain], titles: dict[str, str], count: int) -> None:
+    document = drafting.document_of(recipes, asking.answers.get("recipe"))
+    agreed.measures(asking, baseline=bool(document and document.get("baseline")))
+    agreed.release(asking, count or len(titles))
+    agreed.shares(asking, count or len(titles))
+    agreed.dates(asking)
+    agreed.documents(asking)
+    st.markdown("**Legal block**")
+    legal.draw(asking, titles)
 
 
 def _recipe(asking: Asking, recipes: list[Plain]) -> None:
@@ -88,7 +90,7 @@ def _recipe(asking: Asking, recipes: list[Plain]) -> None:
     left, right = st.columns(2)
     with left:
         for path, (label, low, high) in drafting.COUNTS.items():
-            own = drafting.inner(document, path)
+            own = paths.inner(document, path)
             asking.count(f"recipe.{path}", label, low, high, int(own if own is not None else low))
         balance = {"none": "As they are", "balanced": "Rare classes count more"}
         asking.choice(
@@ -96,13 +98,13 @@ def _recipe(asking: Asking, recipes: list[Plain]) -> None:
         )
     with right:
         for path, (label, form, least, most) in drafting.NUMBERS.items():
-            own = float(drafting.inner(document, path))
+            own = float(paths.inner(document, path))
             asking.number(f"recipe.{path}", label, form, (least, most), own)
 
 
-def _training(asking: Asking, datasets: list[Plain]) -> None:
-    sites = {name.split("|", 1)[0] for name in asking.answers.get("datasets") or []}
-    most = max(1, len(sites) or len({row["site"] for row in datasets}))
+def _training(asking: Asking, most: int) -> None:
+    for name in ("signatures_required", "min_sites"):
+        asking.follow(name, most)
     left, right = st.columns(2)
     with left:
         asking.count("max_rounds", "Rounds", 1, 1000, drafting.TERMS["max_rounds"])
@@ -114,21 +116,12 @@ def _training(asking: Asking, datasets: list[Plain]) -> None:
         asking.count("min_cell", "Smallest count that may be shown", 1, 1000, 5)
 
 
-def _review(asking: Asking, recipes: list[Plain]) -> None:
+def _review(asking: Asking, recipes: list[Plain], names: words.Names) -> None:
     draft = drafting.draft_of(asking.answers, recipes)
     st.markdown(f"#### {draft['title'] or 'Without a title yet'}")
     if draft["summary"]:
         st.markdown(draft["summary"])
-    rows = {
-        "Data sets": words.listed([f"{row['id']} of {row['site']}" for row in draft["datasets"]]),
-        "Recipe": str(draft["recipe"]["id"]),
-        "Changed numbers": words.listed(list(draft["recipe"]["changes"]))
-        if draft["recipe"]["changes"]
-        else "none",
-        "Rounds": f"{draft['max_rounds']}, each at most {draft['round_seconds'] // 60} min",
-        "Signatures": f"{draft['signatures_required']} needed",
-        "Floors": f"{draft['min_examples']} cases to train, {draft['min_cell']} to be shown",
-    }
+    rows = _told(draft, names)
     st.table(
         {"Term": list(rows), "Draft": list(rows.values())}, border="horizontal", hide_header=True
     )
@@ -148,10 +141,29 @@ def _review(asking: Asking, recipes: list[Plain]) -> None:
             st.error(str(error), icon=":material/error:")
 
 
-def _beside(draft: Plain, asking: Asking, names: dict[str, str]) -> None:
+def _told(draft: Plain, names: words.Names) -> dict[str, str]:
+    """The draft in few lines, as a person would tell it to a colleague."""
+    changes, release = draft["recipe"]["changes"], draft["release"]
+    outputs = [choices.OUTPUTS[name].split(" (")[0] for name in release["outputs"]]
+    return {
+        "Data sets": words.listed(
+            [f"{row['id']} of {words.hospital(row['site'], names)}" for row in draft["datasets"]]
+        ),
+        "Purpose": words.USES.get(draft["purpose"]["use"], draft["purpose"]["use"]),
+        "Recipe": str(draft["recipe"]["id"]),
+        "Changed numbers": words.listed(list(changes)) if changes else "none",
+        "Rounds": f"{draft['max_rounds']}, each at most {draft['round_seconds'] // 60} min",
+        "Signatures": f"{draft['signatures_required']} needed",
+        "Floors": f"{draft['min_examples']} cases to train, {draft['min_cell']} to be shown",
+        "Quorum": agreeing.quorum_words(draft["quorum"]),
+        "Handing out": f"{words.listed(outputs)}; {release['k']} hospitals must agree"
+        + ("; one alone can say no" if release["veto"] else ""),
+        "Shares": choices.SHARES.get(draft["contribution"]["rule"], draft["contribution"]["rule"]),
+    }
+
+
+def _beside(found: list[Plain], draft: Plain, asking: Asking, names: dict[str, str]) -> None:
     st.subheader("What the rules say")
-    with page.problems(), open_hub() as hub:
-        found = hub.check(draft)
     refusals = findings.draw(found, draft, names)
     title = str(draft["title"])
     page.act(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from compliance.errors import Malformed
-from compliance.rules.verdict import Denied
+from compliance.rules import questions as rules
 from hub.api.access import AUDIT, MEMBERS, SITES, Access, Caller
 from hub.api.rooms import Hub
 from hub.services.logbook import CONSORTIUM, hashes_text
@@ -30,12 +30,13 @@ class Purpose(BaseModel):
 
 
 class Question(BaseModel):
-    """A statement that nobody has made yet."""
+    """A statement that nobody has made yet; what it leaves out is what one would say now."""
 
     model_config = ConfigDict(extra="forbid")
     type: str = Field(max_length=64)
-    body: dict[str, Any]
+    body: dict[str, Any] = Field(default_factory=dict)
     actor: str | None = Field(None, max_length=120)
+    site: str | None = Field(None, max_length=100)
 
 
 def _may_read(caller: Caller, hub: Hub, log: str) -> None:
@@ -119,17 +120,12 @@ def policy(log: str, caller: Member, hub: Hub) -> Response:
 def may(log: str, body: Question, caller: Member, hub: Hub) -> dict[str, Any]:
     """Answer "would this be allowed?" by the log's own rules; nothing is stored."""
     _may_read(caller, hub, log)
-    actor = body.actor or (f"{caller.site}/node" if caller.site else hub.keys.events.name)
-    verdict = hub.ledger.may(log, body.type, body.body, actor)
-    if not isinstance(verdict, Denied):
-        return {"allowed": True, "rule": None, "sentence": None, "found": None, "agreed": None}
-    return {
-        "allowed": False,
-        "rule": verdict.rule,
-        "sentence": verdict.sentence,
-        "found": None if verdict.found is None else str(verdict.found),
-        "agreed": None if verdict.agreed is None else str(verdict.agreed),
-    }
+    site = body.site or caller.site or ""
+    actor = body.actor or ""
+    if log == CONSORTIUM and not actor:
+        actor = f"{site}/node" if site else hub.keys.events.name
+    asked = rules.Question(body.type, body.body, actor, site)
+    return hub.ledger.may(log, asked).plain()
 
 
 @routes.get("/tile/{path:path}")

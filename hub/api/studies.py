@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
@@ -97,7 +96,7 @@ def models(caller: Someone, hub: Hub) -> list[dict[str, object]]:
 def check(body: Draft, caller: Researcher, hub: Hub) -> list[dict[str, Any]]:
     """What every rule says to a draft; nothing is stored."""
     vkey = _vkey(caller, hub)
-    return [asdict(finding) for finding in hub.charters.check(body.draft, vkey)]
+    return [finding.plain() for finding in hub.charters.check(body.draft, vkey)]
 
 
 @routes.post("/charters")

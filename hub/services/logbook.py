@@ -18,8 +18,8 @@ from compliance.records.decisions import ErasureDone
 from compliance.records.envelope import Event, parse_event
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.logs import State, family_of
+from compliance.rules.questions import Question, Reply, ask
 from compliance.rules.state import StudyState
-from compliance.rules.verdict import Verdict
 from compliance.signing.note import parse
 from hub.services import checkpoints
 from hub.services.clock import Clock, text_of
@@ -105,15 +105,14 @@ class LogBook:
         with self._mutex:
             return question(self.founded())
 
-    def may(self, log: str, kind: str, body: dict[str, object], actor: str) -> Verdict:
+    def may(self, log: str, question: Question) -> Reply:
         """Answer "would this be allowed?": the rules are asked, nothing is stored.
 
         Raises:
-            NotReady: there is no such log.
+            NotReady: there is no such log, or no hospital is named for what a hospital says.
         """
         with self._mutex:
-            state = self.state_of(log)
-            return family_of(log).may(state, kind, body, actor, text_of(self._clock))
+            return ask(log, self.state_of(log), question, text_of(self._clock))
 
     def check(self) -> None:
         """Fold every log again before anything is served; afterwards the states are known.

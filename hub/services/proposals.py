@@ -13,7 +13,7 @@ from compliance.records.envelope import parse_event
 from compliance.records.kinds import CONSORTIUM as CONSORTIUM_KINDS
 from compliance.records.recipe import Recipe
 from compliance.records.studies import StudyProposed
-from compliance.rules.check import Finding
+from compliance.rules.check import Finding, finding_of
 from compliance.rules.consortium.charters import against
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.verdict import Denied
@@ -69,7 +69,7 @@ class ProposalService:
         if self._ledger.founded() is None:
             error = not_founded()
             return [Finding("charter.members", str(error), None, None, allowed=False)]
-        return [_finding(row) for row in self._ledger.ask_consortium(said)]
+        return [finding_of(row) for row in self._ledger.ask_consortium(said)]
 
     def must_hold(self, charter: CharterBody) -> None:
         """Refuse a charter that the consortium has something against.
@@ -145,9 +145,3 @@ def _is_new(state: ConsortiumState, charter: CharterBody, denied: Denied) -> boo
         return (charter.recipe.id, charter.recipe.version) not in state.recipes
     name = VerifierKey.parse(charter.researcher).name
     return denied.rule == "charter.members" and denied.found in (name, charter.researcher)
-
-
-def _finding(denied: Denied) -> Finding:
-    found = None if denied.found is None else str(denied.found)
-    agreed = None if denied.agreed is None else str(denied.agreed)
-    return Finding(denied.rule, denied.sentence, found, agreed, allowed=False)

@@ -17,6 +17,7 @@ from dashboard.desk import read_draft
 from dashboard.settings import Settings as DashboardSettings
 from docs.commands import Command, commands
 from docs.generate import PAGES
+from hub.services.drafts import KEYS
 from hub.settings import Settings as HubSettings
 from site_node.gate import doctor
 from site_node.settings import Settings as SiteSettings
@@ -33,6 +34,7 @@ WRITTEN = [
 ]
 WRITTEN += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "decisions").glob("*.md"))
 IT_GUIDE = (ROOT / "docs" / "guides" / "hospital-it.md").read_text()
+EXAMPLE_FILE = ROOT / "docs" / "examples" / "charter.yaml"
 RESEARCHERS = ROOT / "docs" / "guides" / "researcher.md"
 
 PACKAGES = ("compliance", "site_node", "hub", "dashboard")
@@ -179,12 +181,16 @@ def test_every_decision_has_its_parts() -> None:
             assert f"**{part}.**" in text, f"{page.name} has no {part}"
 
 
-def test_the_charter_in_the_researchers_guide_is_accepted_by_a_hub(tmp_path: Path) -> None:
-    """Whoever copies the example gets a charter against which no rule has anything."""
-    found = re.search(r"```yaml\n(.*?)```", RESEARCHERS.read_text(), re.DOTALL)
-    assert found is not None
+@pytest.mark.parametrize("where", ["guide", "file"])
+def test_the_example_of_a_charter_is_accepted_by_a_hub(tmp_path: Path, where: str) -> None:
+    """Whoever copies the guide's example, or the file, gets a charter that no rule refuses."""
+    text = EXAMPLE_FILE.read_text()
+    if where == "guide":
+        found = re.search(r"```yaml\n(.*?)```", RESEARCHERS.read_text(), re.DOTALL)
+        assert found is not None
+        text = found[1]
     draft = tmp_path / "charter.yaml"
-    draft.write_text(found[1].replace("id: chest", f"id: {DATASET}"))
+    draft.write_text(text.replace("id: chest", f"id: {DATASET}"))
     house = House(tmp_path / "hub")
     house.join(*NAMES)
     researcher = str(key_of(RESEARCHER).verifier)
@@ -194,3 +200,12 @@ def test_the_charter_in_the_researchers_guide_is_accepted_by_a_hub(tmp_path: Pat
     house.close()
     assert findings
     assert [row for row in findings if not row.allowed] == []
+
+
+def test_the_example_file_names_every_field_that_this_release_takes() -> None:
+    """Given, or as a comment with its default."""
+    given = set(read_draft(EXAMPLE_FILE))
+    told = set(re.findall(r"^# (\w+): ", EXAMPLE_FILE.read_text(), re.MULTILINE))
+
+    assert given <= KEYS
+    assert KEYS - given <= told

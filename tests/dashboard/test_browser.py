@@ -170,8 +170,49 @@ def test_a_draft_is_judged_while_it_is_written(context: BrowserContext, show: Sh
     picture(page, "draft-data")
     page.get_by_role("tab", name="5 Terms").click()
     picture(page, "draft-terms")
+    page.get_by_role("tab", name="6 Review").click()
+    expect(page.get_by_text("What each hospital would refuse")).to_be_visible()
+    expect(page.get_by_role("cell", name="Missing: Controller").first).to_be_visible()
+    picture(page, "draft-review")
 
     expect(page.get_by_role("button", name="Propose to the hospitals")).to_be_disabled()
+
+
+def test_the_quorum_is_said_in_words_as_the_slider_moves(
+    context: BrowserContext, show: Shown
+) -> None:
+    """With the arrow keys, as somebody without a mouse would do it."""
+    page = sign_in(context, show, "celine")
+    page.get_by_role("link", name="New study", exact=True).click()
+    page.get_by_role("tab", name="2 Data").click()
+    page.get_by_role("combobox", name="Data sets").click()
+    for title in ("East Clinic", "North Hospital", "South University Hospital"):
+        page.get_by_role("option", name=title).first.click()
+        settled(page)
+    page.keyboard.press("Escape")
+    settled(page)
+    page.get_by_role("tab", name="4 Training").click()
+    expect(page.get_by_text("2 of 3: one hospital may be down").first).to_be_visible()
+    page.get_by_role("slider", name="Cosignatures needed").press("ArrowRight")
+    settled(page)
+
+    expect(page.get_by_text("3 of 3: nobody may be down.").first).to_be_visible()
+    picture(page, "draft-training")
+
+
+def test_somebody_asks_what_would_be_allowed(context: BrowserContext, show: Shown) -> None:
+    """The verdict stands there with its rule; the log has not grown."""
+    size = show.stage.rooms.ledger.size(show.stage.study)
+    page = sign_in(context, show, "aya")
+    page.goto(f"{show.address}/study?id={show.stage.study}")
+    settled(page)
+    page.get_by_text("Would this be allowed?").click()
+    page.get_by_role("button", name="Ask the rules").click()
+    settled(page)
+
+    expect(page.get_by_text("It would be refused: The round has a wrong number")).to_be_visible()
+    picture(page, "study-supposed")
+    assert show.stage.rooms.ledger.size(show.stage.study) == size
 
 
 def test_an_administrator_sees_hospitals_and_people(context: BrowserContext, show: Shown) -> None:

@@ -91,6 +91,11 @@ def button(at: AppTest, label: str) -> Any:
     return next((item for item in at.button if item.label == label), None)
 
 
+def asked(at: AppTest, kind: str, label: str) -> Any:
+    """The field whose label begins so."""
+    return next(item for item in at.get(kind) if str(item.label).startswith(label))
+
+
 @pytest.mark.parametrize("who", PEOPLE)
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_drawn_for_its_roles_and_shut_for_others(
@@ -247,7 +252,7 @@ def test_a_draft_is_judged_as_it_grows_and_survives_leaving(draw: Draw, stage: S
     assert "Choose at least one data set" in words(at)
     assert button(at, "Propose to the hospitals").disabled is True
 
-    at.multiselect[0].select("north.example|cxr").run()
+    asked(at, "multiselect", "Data sets").select("north.example|cxr").run()
     at.text_input[0].input("Fractures of the hand").run()
     assert "**North Hospital**: missing Controller" in words(at)
 
@@ -281,7 +286,8 @@ def test_a_kept_draft_comes_back_as_it_was(stage: Stage) -> None:
     assert again == draft
     assert draft["recipe"]["changes"] == {"local": {"epochs": 5}}
     assert draft["legal"] == stage.draft()["legal"]
-    assert draft_of(answers_of(stage.draft(quorum={"k": 3})), recipes)["quorum"] == {"k": 3}
+    strict = draft_of(answers_of(stage.draft(quorum={"k": 3})), recipes)["quorum"]
+    assert strict == {"k": 3, "witnesses": list(TITLES), "external": []}
 
 
 def test_no_raw_name_stands_where_a_title_belongs(draw: Draw, stage: Stage) -> None:

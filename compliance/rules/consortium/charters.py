@@ -78,7 +78,7 @@ def check_suspended(state: ConsortiumState, sites: Iterable[str]) -> Iterator[De
     for site in sites:
         known = state.members.get(site)
         if known is not None and known.standing is Standing.SUSPENDED:
-            yield Denied("site.suspended", site)
+            yield Denied("site.suspended", site, site=site)
 
 
 def check_listed(
@@ -121,13 +121,14 @@ def against(state: ConsortiumState, charter: CharterBody) -> list[Denied]:
 def _check_member(state: ConsortiumState, site: CharterSite) -> Iterator[Denied]:
     known = state.members.get(site.name)
     if known is None or known.standing is Standing.LEFT:
-        yield Denied("charter.members", site.name, "a member")
+        yield Denied("charter.members", site.name, "a member", site.name)
         return
     held = {"institution": site.institution, "node": site.node, "witness": site.witness}
     for role, key in held.items():
         name = f"{site.name}/{role}"
         if str(state.keys.current[name]) != key:
-            yield Denied("charter.members", f"another key for {name}", "the key in force")
+            found = f"another key for {name}"
+            yield Denied("charter.members", found, "the key in force", site.name)
 
 
 def _keys_of(state: ConsortiumState, role: str) -> set[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from compliance.ledger.merkle import Tree, leaf_hash
 from compliance.ledger.tiles import parse_entry_bundle, tile_files
-from compliance.rules.fold import replay
+from compliance.rules.fold import may, replay
+from compliance.rules.verdict import Allowed
 from hub.main import PREFIX
 from hub.services.tiles import read_path
 from tests import factories as make
@@ -183,6 +185,40 @@ def test_would_this_be_allowed_is_answered_by_the_same_rules(http, west):
     assert (theirs["allowed"], theirs["rule"]) == (False, "dataset.unknown")
     assert theirs["sentence"]
     assert west.rooms.ledger.size(west.study) == 1
+
+
+def test_a_question_in_a_few_words_is_completed_from_the_log(http, west):
+    """The verdict is that of the fold over the whole statement that the answer shows."""
+    west.person("david", "auditor")
+    path = f"{PREFIX}/logs/{west.study}/may"
+
+    def ask(**asked: object) -> dict[str, Any]:
+        return dict(http.post(path, json=asked, headers=bearer(west, "david")).json())
+
+    opening = ask(type="round.opened")
+    alone = ask(type="round.opened", body={"sites": [NORTH]})
+    update = ask(type="update.submitted", site=NORTH, body={"n": 5})
+
+    state, now = west.rooms.ledger.state(west.study), west.time.text()
+    for told in (opening, alone, update):
+        verdict = may(state, told["type"], told["body"], told["actor"], now)
+        assert told["allowed"] is isinstance(verdict, Allowed)
+        assert told["rule"] == getattr(verdict, "rule", None)
+    assert opening["allowed"] is True
+    assert (alone["rule"], update["rule"]) == ("round.min_sites", "round.sequence")
+    assert (update["actor"], update["body"]["n"]) == (f"{NORTH}/node", 5)
+    assert west.rooms.ledger.size(west.study) == 1
+
+
+def test_a_hospital_that_is_not_named_is_asked_for(http, west):
+    """The answer says whom one can name, not that the question is bad."""
+    west.person("david", "auditor")
+    path = f"{PREFIX}/logs/{west.study}/may"
+
+    answer = http.post(path, json={"type": "site.withdrawn"}, headers=bearer(west, "david"))
+
+    assert answer.status_code == 409
+    assert NORTH in answer.json()["error"]["fix"]
 
 
 def test_the_question_reaches_the_consortiums_log(http, west):
