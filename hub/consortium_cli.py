@@ -12,8 +12,7 @@ from compliance.errors import NotReady
 from compliance.rules.quorum import words
 from hub.options import Home, Json, say
 from hub.services.consortium import Terms
-from hub.settings import load_settings
-from hub.wiring import Rooms, hub_rooms
+from hub.wiring import rooms_in
 
 PARTS = 3
 
@@ -61,7 +60,7 @@ def found(  # noqa: PLR0913 - every term of an agreement is an option
 
     Example: consilium hub found --title "Radiology of four towns" --min-examples 20
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     terms = Terms(
         title=title or rooms.settings.title,
         min_examples=min_examples,
@@ -96,7 +95,7 @@ def suspend(
 
     Example: consilium hub suspend north.example
     """
-    _rooms(home).members.suspend(site, suspended=not lift)
+    rooms_in(home).members.suspend(site, suspended=not lift)
     state = "is served again" if lift else "is not served any more"
     sentence = f"{site} {state}. This stands in no log: it is a service refusal of this hub."
     if not lift:
@@ -110,7 +109,7 @@ def motions(*, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub motions
     """
-    found_ = _rooms(home).motions.all()
+    found_ = rooms_in(home).motions.all()
     waiting = [row for row in found_ if row["state"] == "open"]
     lines = [
         f"{row['kind']} ({row['log']}) {row['id']}: {len(row['signatures'])} signed, "
@@ -153,9 +152,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not value:
         raise NotReady(f"{text!r} names no country.", "Write NAME=XX, such as north.example=SE.")
     return name, value
-
-
-def _rooms(home: Path | None) -> Rooms:
-    rooms = hub_rooms(load_settings(home))
-    rooms.check_database()
-    return rooms

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from compliance.errors import NotReady
 from hub.options import Home, Json, say
-from hub.settings import load_settings
-from hub.wiring import Rooms, hub_rooms
+from hub.wiring import rooms_in
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
 
@@ -39,7 +37,7 @@ def add(
 
     Example: consilium hub user add celine --role researcher --display "Celine Martin"
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     code = rooms.accounts.add(name, role, site, display=display, contact=contact)
     link = rooms.enrol_link(code)
     plain = {"name": name, "role": role, "link": link, "code": code}
@@ -51,7 +49,7 @@ def everybody(*, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub user list
     """
-    found = _rooms(home).accounts.everybody()
+    found = rooms_in(home).accounts.everybody()
     lines = [f"{row['name']}: {_roles(row['roles'])}" for row in found]
     say(found, "\n".join(lines), as_json=as_json)
 
@@ -61,7 +59,7 @@ def show(name: Name, *, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub user show celine
     """
-    held = _rooms(home).people.held(name)
+    held = rooms_in(home).people.held(name)
     lines = [f"{key}: {held[key]}" for key in ("name", "display", "contact", "created")]
     lines.append(f"roles: {_roles(held['roles'])}")
     lines.append(f"in the logs: {held['directory']}, as a researcher {held['key']}")
@@ -83,7 +81,7 @@ def erase(
 
     Example: consilium hub user erase celine
     """
-    people = _rooms(home).people
+    people = rooms_in(home).people
     people.held(name)
     if not now:
         words = f"Erase {name}? There is no way back. Bundles in the hub's exports folder go too."
@@ -98,9 +96,3 @@ def erase(
 def _roles(grants: Any) -> str:
     names = [f"{row['role']} of {row['site']}" if row["site"] else row["role"] for row in grants]
     return ", ".join(names) or "no role"
-
-
-def _rooms(home: Path | None) -> Rooms:
-    rooms = hub_rooms(load_settings(home))
-    rooms.check_database()
-    return rooms

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hub.options import Home, Json, say
-from hub.settings import load_settings
-from hub.wiring import Rooms, hub_rooms
+from hub.wiring import rooms_in
 
 Log = Annotated[str, typer.Argument(metavar="STUDY", help="16 hex digits, or `consortium`.")]
 
@@ -40,7 +38,7 @@ def show(
 
     Example: consilium hub seal show 00112233445566aa 7
     """
-    sealed = _rooms(home).sealed
+    sealed = rooms_in(home).sealed
     if index is not None:
         told = sealed.open(log, index)
         words = f"{_line(told)}\n{json.dumps(told['payload'], ensure_ascii=False, indent=2)}"
@@ -64,7 +62,7 @@ def erase(
 
     Example: consilium hub seal erase 00112233445566aa 7
     """
-    sealed = _rooms(home).sealed
+    sealed = rooms_in(home).sealed
     row = sealed.find(log, index).plain()
     if not yes:
         typer.echo(_line(row), err=True)
@@ -80,7 +78,7 @@ def retention(*, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub retention --json
     """
-    rows = _rooms(home).retention.all()
+    rows = rooms_in(home).retention.all()
     lines = [_kept(row) for row in rows]
     say(rows, "\n".join(lines) or "There is no study yet.", as_json=as_json)
 
@@ -105,9 +103,3 @@ def _kept(row: dict[str, Any]) -> str:
     }
     title, until = row.get("title"), row.get("retention_until")
     return f"{row['study']}  kept until {until}: {words[row['state']]}. {title}"
-
-
-def _rooms(home: Path | None) -> Rooms:
-    rooms = hub_rooms(load_settings(home))
-    rooms.check_database()
-    return rooms

@@ -14,8 +14,7 @@ from hub.services.backups import write_backup
 from hub.services.clock import text_of
 from hub.services.held import EVERY, RESTORED, Mark
 from hub.services.rebuild import LOST, Outcome
-from hub.settings import load_settings
-from hub.wiring import Rooms, clock, hub_rooms
+from hub.wiring import clock, rooms_in
 
 From = Annotated[
     list[Path], typer.Option("--from", help="Folder with a hospital's mirror; repeat for each.")
@@ -41,7 +40,7 @@ def rebuild(
 
     Example: consilium hub rebuild --from north --from south --lost 2026-11-29T04:00:00Z
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     made = rooms.rebuilding.rebuild(source, lost)
     lines = [*_told(made), "What no mirror holds:", *(f"  {what}" for what in LOST)]
     lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
@@ -55,7 +54,7 @@ def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub resume --from north --from south
     """
-    made = _rooms(home).rebuilding.resume(source)
+    made = rooms_in(home).rebuilding.resume(source)
     say(_plain(made), "\n".join(_told(made)), as_json=as_json)
     if made.lacking or made.missing:
         raise typer.Exit(2)
@@ -66,7 +65,7 @@ def successor(*, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub successor
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     wanted = rooms.rebuilding.takeover()
     if not wanted:
         raise NotReady(
@@ -90,7 +89,7 @@ def backup(
 
     Example: consilium hub backup --out /mnt/safe/hub-2026-11-29.tar.gz
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     told = write_backup(rooms.database, rooms.settings.home, out, text_of(rooms.clock))
     words = f"Written: {out}, {told['bytes']} bytes. It holds the hub's private keys: keep it as "
     words += "you keep those, and no longer than 35 days."
@@ -120,7 +119,7 @@ def hold(*, home: Home = None, as_json: Json = False) -> None:
 
     Example: consilium hub hold
     """
-    rooms = _rooms(home)
+    rooms = rooms_in(home)
     since = text_of(rooms.clock)
     rooms.held.keep(Mark(RESTORED, since, (EVERY,)))
     words = "This hub only reads now. With new mirrors: consilium hub resume --from DIR"
@@ -155,9 +154,3 @@ def _told(made: Outcome) -> list[str]:
     ]
     lines += [f"{origin} is listed, and no mirror holds it: it rests" for origin in made.missing]
     return lines
-
-
-def _rooms(home: Path | None) -> Rooms:
-    rooms = hub_rooms(load_settings(home))
-    rooms.check_database()
-    return rooms

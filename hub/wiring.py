@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compliance.errors import NotReady
 from compliance.signing.keys import SigningKey
-from hub.services.accounts import AccountService
+from hub.services.accounts import AccountService, Person
 from hub.services.acts import HandingOut, acts
 from hub.services.catalogue import CatalogueService
 from hub.services.charters import CharterService
@@ -40,7 +40,7 @@ from hub.services.sealed import SealedService
 from hub.services.studies import StudyService
 from hub.services.tiles import TileService
 from hub.services.trust import read_trust
-from hub.settings import FILE, Settings
+from hub.settings import FILE, Settings, load_settings
 from hub.storage.database import Database
 from hub.storage.schema import check_revision, upgrade
 
@@ -316,7 +316,7 @@ class Rooms:
     @cached_property
     def acts(self) -> dict[str, Act]:
         """Every act that a person confirms."""
-        about = record_acts(self.ledger, self.sealed, self.retention, self.accounts.who)
+        about = record_acts(self.ledger, self.sealed, self.retention)
         return about | acts(
             charters=self.charters,
             accounts=self.accounts,
@@ -348,6 +348,11 @@ class Rooms:
     def _bundle(self) -> str:
         return read_trust(self.settings.home).bundle_sha256
 
+    def researcher_vkey(self, person: Person) -> str:
+        """A researcher's public key: the own one, or the one that the hub keeps."""
+        own = self.accounts.own_key(person)
+        return own or str(self.keys.researcher(person.number).verifier)
+
     def _frame(self, log_key: SigningKey, researcher_vkey: str) -> Frame:
         return Frame(
             consortium=self.ledger.agreement_id(),
@@ -374,3 +379,14 @@ class Rooms:
 def hub_rooms(settings: Settings) -> Rooms:
     """Put the hub together."""
     return Rooms(settings)
+
+
+def rooms_in(home: Path | None) -> Rooms:
+    """The hub of this home, or of the default one, for a command that reads its database.
+
+    Raises:
+        NotReady: there is no hub, or its database has another revision.
+    """
+    rooms = hub_rooms(load_settings(home))
+    rooms.check_database()
+    return rooms

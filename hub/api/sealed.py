@@ -63,7 +63,9 @@ def _must_be_author(caller: Caller, hub: Hub, log: str, found: Committed) -> Non
     if caller.site:
         own = actor.startswith(f"{caller.site}/")
     else:
-        own = str(hub.ledger.state_of(log).keys.current.get(actor)) == _vkey(caller, hub)
+        own = str(hub.ledger.state_of(log).keys.current.get(actor)) == hub.researcher_vkey(
+            caller.known
+        )
     if not own:
         raise Refused("authority", caller.site or caller.known.name, actor)
 
@@ -86,9 +88,4 @@ def _must_be_concerned(caller: Caller, hub: Hub, log: str, found: Committed) -> 
 def _researches(caller: Caller, hub: Hub, log: str) -> bool:
     if log == CONSORTIUM or not caller.known.has("researcher"):
         return False
-    return hub.ledger.state(log).charter.researcher == _vkey(caller, hub)
-
-
-def _vkey(caller: Caller, hub: Hub) -> str:
-    own = hub.accounts.own_key(caller.known)
-    return own or str(hub.keys.researcher(caller.known.number).verifier)
+    return hub.ledger.state(log).charter.researcher == hub.researcher_vkey(caller.known)

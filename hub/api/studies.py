@@ -95,7 +95,7 @@ def models(caller: Someone, hub: Hub) -> list[dict[str, object]]:
 @routes.post("/charters/check")
 def check(body: Draft, caller: Researcher, hub: Hub) -> list[dict[str, Any]]:
     """What every rule says to a draft; nothing is stored."""
-    vkey = _vkey(caller, hub)
+    vkey = hub.researcher_vkey(caller.known)
     return [finding.plain() for finding in hub.charters.check(body.draft, vkey)]
 
 
@@ -105,7 +105,7 @@ def propose(body: Draft, caller: Researcher, hub: Hub) -> dict[str, Any]:
 
     The second one, `study.proposed`, comes back as a signed note.
     """
-    person, vkey = caller.known, _vkey(caller, hub)
+    person, vkey = caller.known, hub.researcher_vkey(caller.known)
     if body.text_base64 and body.signature:
         text, told = _bytes(body.text_base64), body.announcement_base64
         note = _bytes(told) if told else None
@@ -162,8 +162,3 @@ def _bytes(text: str) -> bytes:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _vkey(caller: Caller, hub: Hub) -> str:
-    own = hub.accounts.own_key(caller.known)
-    return own or str(hub.keys.researcher(caller.known.number).verifier)

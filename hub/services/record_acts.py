@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,14 +15,13 @@ from hub.services.retention import DAYS, DESTROY, PREPARE, RetentionService
 from hub.services.sealed import SealedService
 
 Body = dict[str, Any]
-Who = Callable[[int], dict[str, Any]]
 _TEXT: TypeAdapter[str] = TypeAdapter(Text2000)
 
 
 def record_acts(
-    ledger: LedgerService, sealed: SealedService, retention: RetentionService, who: Who
+    ledger: LedgerService, sealed: SealedService, retention: RetentionService
 ) -> dict[str, Act]:
-    """Every act about the record by its name; `who` gives the directory id of an account."""
+    """Every act about the record by its name."""
 
     def review(person: Person, subject: str, body: Body) -> Body:
         end = body.get("to")
@@ -31,7 +29,7 @@ def record_acts(
             "from": body.get("from", 0),
             "to": ledger.state_of(subject).size if end is None else end,
             "result": body.get("result"),
-            "on_behalf": who(person.number),
+            "on_behalf": person.who,
         }
         remark = _remark(body.get("remark"))
         if remark is None:

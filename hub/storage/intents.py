@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, delete, or_, update
+from sqlalchemy import Text, or_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hub.storage.database import Base
@@ -45,10 +45,13 @@ def find_intent(session: Session, number: str) -> IntentRow | None:
 
 
 def forget(session: Session, account: int, name: str) -> None:
-    """Delete the acts that a person prepared; those of others about this name keep a number."""
-    session.execute(delete(IntentRow).where(IntentRow.account == account))
-    about = update(IntentRow).where(IntentRow.object == name)
-    session.execute(about.values(object=f"erased-{account}", body="{}"))
+    """Blank the acts that a person prepared, and those about this name; a number is left.
+
+    They are not deleted: the act that erases is one of them, and still has to end.
+    """
+    about = or_(IntentRow.account == account, IntentRow.object == name)
+    blanked = update(IntentRow).where(about).values(object=f"erased-{account}", body="{}")
+    session.execute(blanked)
 
 
 def find_ticket(session: Session, id_hash: str) -> TicketRow | None:

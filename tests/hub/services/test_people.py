@@ -204,3 +204,14 @@ def test_an_erasure_that_is_refused_erases_nothing(house, celine, monkeypatch):
         house.rooms.people.forget("celine-canary", "hub")
 
     assert house.rooms.people.held("celine-canary")["display"] == DISPLAY
+
+
+def test_an_administrator_can_erase_the_own_name(house):
+    """The act ends with its result, although it was prepared by the person who is gone."""
+    ada = house.person("ada-canary", "admin")[1]
+    house.person("omar", "admin")
+
+    done = act(house, ada, "person.erase", "ada-canary", "ada-cana")
+
+    assert done["account"] == ada.number
+    assert "ada-canary" not in content_of(house)
