@@ -45,31 +45,44 @@ class Guard:
         found = found.fget if isinstance(found, property) else inspect.unwrap(found)
         return cast("FunctionType", found)
 
-    def without(self) -> CodeType:
-        """The code of the function with this guard taken out.
+    def take_out(self, tree: ast.AST) -> None:
+        """Take the guard out of the source of its module.
 
         Raises:
             LookupError: no statement begins with these words, or more than one.
         """
-        function = self.function()
-        module = inspect.getmodule(function)
-        assert module is not None
-        file = str(module.__file__)
-        tree = ast.parse(Path(file).read_text())
-        body = _definition(tree, function.__qualname__.split("."))
+        body = _definition(tree, self.function().__qualname__.split("."))
         places = list(_places(body, self.words))
         if len(places) != 1:
             raise LookupError(f"{len(places)} places in {self.where} begin with {self.words!r}")
         holder, name, at = places[0]
         getattr(holder, name)[at : at + 1] = _instead(self.instead, name)
-        whole = compile(ast.fix_missing_locations(tree), file, "exec")
-        code = _code(whole, function.__qualname__)
-        assert code is not None
-        return code
 
-    def take_away(self, patch: Patch) -> None:
-        """Leave the function without this guard until the test has ended."""
-        patch.setattr(self.function(), "__code__", self.without())
+
+def take_away(patch: Patch, *guards: Guard) -> None:
+    """Leave the program without these guards until the test has ended."""
+    for where in dict.fromkeys(guard.where for guard in guards):
+        function, code = without(*(guard for guard in guards if guard.where == where))
+        patch.setattr(function, "__code__", code)
+
+
+def without(*guards: Guard) -> tuple[FunctionType, CodeType]:
+    """A function and its code without some of its guards.
+
+    Raises:
+        LookupError: the words of a guard do not name one place.
+    """
+    function = guards[0].function()
+    module = inspect.getmodule(function)
+    assert module is not None
+    file = str(module.__file__)
+    tree = ast.parse(Path(file).read_text())
+    for guard in guards:
+        guard.take_out(tree)
+    whole = compile(ast.fix_missing_locations(tree), file, "exec")
+    code = _code(whole, function.__qualname__)
+    assert code is not None
+    return function, code
 
 
 def _definition(tree: ast.AST, path: list[str]) -> ast.AST:

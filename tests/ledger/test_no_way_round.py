@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.guards import Guard
+from tests.guards import Guard, take_away
 from tests.hub.house import NAMES, House
 from tests.ledger.attempts import Attempts
 
@@ -210,8 +210,7 @@ def test_without_its_guard_a_promise_is_broken_and_noticed(
 ) -> None:
     """The lives come to every situation: take the guard away, and the second reader says so."""
     promise = PROMISES[what]
-    for guard in promise.guards:
-        guard.take_away(monkeypatch)
+    take_away(monkeypatch, *promise.guards)
 
     with pytest.raises(AssertionError, match=promise.words):
         live(house, promise.acts, max_examples=100, stateful_step_count=20, derandomize=True,
