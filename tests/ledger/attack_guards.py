@@ -168,6 +168,11 @@ TRIALS: dict[str, list[Trial]] = {
                Guard(f"{RULES}arrival:belongs", "if said.moment < state.newest")),
         database(f"{LEDGER}::test_a_statement_from_the_future_is_refused",
                  Guard(APPEND, "verdict =", "verdict = family.judge(state, note)")),
+        database(f"{LEDGER}::test_words_from_before_the_cosignatures_of_a_quiet_log_are_refused"
+                 "[25-False]", Guard(APPEND, "checkpoints.check_age(")),
+        site("tests/site_node/gate/test_consortium_log.py::"
+             "test_words_put_into_the_past_are_refused",
+             Guard(f"{SITE}witness:Witness._take", "check_age(")),
         http("time.order: backdated by more than ten minutes"),
         http("time.clock: from the future",
              Guard(APPEND, "verdict =", "verdict = family.judge(state, note)")),
