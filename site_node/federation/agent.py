@@ -19,6 +19,7 @@ from typing import Protocol
 
 from compliance.errors import ConsiliumError, NotReady, Unreachable
 from site_node.gate.mirror import CONSORTIUM
+from site_node.gate.witness import ClockBehind
 from site_node.wiring import Rooms
 
 PARTS = ("consilium-federation", "flwr", "torch")
@@ -136,7 +137,7 @@ class Agent:
         except Unreachable:
             raise
         except ConsiliumError as error:
-            if self._rooms.mirror.head(study) is not None:
+            if isinstance(error, ClockBehind) or self._rooms.mirror.head(study) is not None:
                 self._trouble("mirror", study, error)
             return  # a study that is not launched, a consortium not founded, has no log yet
         if self._last.get(study) != (step.outcome, step.size):
