@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard import page, session, style, tables, words
-from dashboard.checking import Checked, kind_of
+from dashboard.checking import Checked
+from dashboard.reading import kind_of
 from dashboard.tabs import records
 
 Plain = dict[str, Any]

@@ -67,7 +67,7 @@ def test_a_round_is_told_with_hospitals_by_their_titles() -> None:
 
 def test_every_entry_of_a_whole_study_can_be_told() -> None:
     """A real log, entry by entry, in sentences without gaps."""
-    from dashboard.checking import kind_of
+    from dashboard.reading import kind_of
 
     study = Federation()
     study.play_round().leave("south.example").stop("hub.example/events")
@@ -98,4 +98,5 @@ def test_views_ask_no_password_and_write_no_markup() -> None:
         assert 'type="password"' not in code
         assert "unsafe_allow_html" not in code
         assert "st.components" not in code
-        assert "cache_data(" not in code or 'cache_data(scope="session"' in code
+        for cache in ("cache_data(", "cache_resource("):
+            assert cache not in code or f'{cache}scope="session"' in code
