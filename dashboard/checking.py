@@ -188,3 +188,22 @@ def _checkpoint(source: Source, log: str) -> tuple[bytes, bool]:
         return source.checkpoint(log), True
     except NotReady:
         return source.checkpoint(log, latest=True), False
+
+
+def further(found: Checked, log: str, newer: Sequence[bytes]) -> State:
+    """Where a log stands with the entries after its checkpoint; what was found stays as it was.
+
+    Raises:
+        Refused, Malformed: one of them breaks a rule.
+    """
+    return family_of(log).replay([*found.entries, *newer])
+
+
+def vanished(memory: Memory, log: str) -> Checked | None:
+    """A log that was seen here before and that the hub says does not exist; None if never seen."""
+    before = memory.known(log)
+    if before is None:
+        return None
+    size = parse_text(parse(before).text).size
+    words = f"the hub says that there is no such log; it showed {size} entries before"
+    return Checked(REFUTED, words, step="rollback", proofs=(before,))

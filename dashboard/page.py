@@ -11,8 +11,8 @@ from typing import Any, Literal, NoReturn, TypeVar, cast
 import streamlit as st
 
 from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
-from dashboard import session, style, words
-from dashboard.checking import Checked, check_log
+from dashboard import session, style, words, words_consortium
+from dashboard.checking import Checked, check_log, vanished
 from dashboard.hub_client import open_hub
 from dashboard.remembered import Memory
 
@@ -133,7 +133,10 @@ def empty(sentence: str, step: str) -> None:
 def badge(state: str, label: str | None = None) -> None:
     """A state: glyph, word and colour."""
     icon, colour = style.BADGES.get(state, (":material/circle:", "gray"))
-    table = {**words.PHASES, **words.SITE_STATES, **words.STANDINGS}
+    table = {
+        **words_consortium.STANDINGS, **words_consortium.WAITING, **words_consortium.REACH,
+        **words.PHASES, **words.SITE_STATES, **words.STANDINGS,
+    }  # fmt: skip
     st.badge(label or table.get(state, state), icon=icon, color=cast("Any", colour))
 
 
@@ -157,7 +160,8 @@ def _policies(path: Path | None) -> list[str]:
         return [file.read_text(encoding="utf-8") for file in files]
     except (OSError, UnicodeDecodeError):
         raise NotReady(
-            "the policy file of this dashboard cannot be read.", "Its operator corrects --policy-file."
+            "the policy file of this dashboard cannot be read.",
+            "Its operator corrects --policy-file.",
         ) from None
 
 
@@ -169,6 +173,11 @@ def checked(log: str) -> Checked:
     """
     nonce = int(st.session_state.get("verify", 0))
     return ask(f"checked {log}", lambda: _checked(log, nonce), loading="Checking the log …")
+
+
+def gone(log: str) -> Checked | None:
+    """A log that was seen here before and that the hub says does not exist."""
+    return vanished(Memory(session.settings().home / "checkpoints"), log)
 
 
 def verify_again() -> None:

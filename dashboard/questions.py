@@ -103,6 +103,14 @@ class Questions(ABC):
         """A charter with its text, signatures and refusals."""
         return dict(self._get(f"/charters/{safe(charter_id)}"))
 
+    def consortium(self) -> Plain:
+        """The consortium as the hub tells it; the log is what counts."""
+        return dict(self._get("/consortium"))
+
+    def motions(self) -> list[Plain]:
+        """Texts that wait for signatures, and the last that were carried."""
+        return list(self._get("/motions"))
+
     # ------------------------------------------------------------------ charters
 
     def check(self, draft: Plain) -> list[Plain]:

@@ -27,9 +27,7 @@ def signers(charter: Mapping[str, Any]) -> frozenset[str]:
     body = parse_event(text).body
     if not isinstance(body, CharterBody) or sha256_id(text) != charter["charter_id"]:
         raise Malformed("charter", "its text has another hash than its id")
-    keys = {
-        key.name: key for key in (VerifierKey.parse(site.institution) for site in body.sites)
-    }
+    keys = {key.name: key for key in (VerifierKey.parse(site.institution) for site in body.sites)}
     held = holding(text, keys, (str(row["line"]) for row in charter["signatures"]))
     return frozenset(name.partition("/")[0] for name in held)
 

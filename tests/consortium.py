@@ -10,11 +10,11 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from compliance.records.envelope import write_event
-from compliance.records.kinds import CONSORTIUM
 from compliance.ledger.checkpoint import Checkpoint, sign
 from compliance.ledger.cosign import cosign
 from compliance.ledger.merkle import Tree, leaf_hash
+from compliance.records.envelope import write_event
+from compliance.records.kinds import CONSORTIUM
 from compliance.rules.consortium.fold import advance, judge
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.verdict import Allowed, Denied, Verdict

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from compliance.errors import NotReady
 from compliance.ledger.checkpoint import Checkpoint, parse_text, sign
 from compliance.ledger.cosign import cosign
 from compliance.ledger.merkle import Tree, leaf_hash
