@@ -179,6 +179,10 @@ class Questions(ABC):
         answer = read_json(self._call("GET", f"/logs/{safe(log)}/consistency", query=query))
         return [decoded(text, "a consistency proof") for text in dict(answer).get("hashes", [])]
 
+    def cosignatures(self, log: str) -> list[Plain]:
+        """The newest cosignature of each witness: `[{name, size, line}]`."""
+        return list(self._get(f"/logs/{safe(log)}/cosignatures"))
+
     def proof(self, log: str, index: int) -> bytes:
         """A tlog-proof of one entry."""
         return self._call("GET", f"/logs/{safe(log)}/proof/{index}")

@@ -52,6 +52,7 @@ BADGES: dict[str, tuple[str, str]] = {
     "unjudged": (":material/info:", "blue"),
     "even": (":material/check_circle:", "green"),
     "behind": (":material/hourglass_top:", "orange"),
+    "beyond": (":material/help:", "orange"),
     "never": (":material/help:", "gray"),
     "proven": (":material/verified:", "green"),
     "reported": (":material/info:", "blue"),

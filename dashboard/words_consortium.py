@@ -110,7 +110,21 @@ REACH: dict[str, str] = {
     "even": "up to date",
     "behind": "behind",
     "never": "has cosigned nothing yet",
+    "beyond": "cosigned entries that were not shown here",
+    "false": "✕ the line that the hub shows does not hold here",
 }
+"""How far a witness has come."""
+
+ALARM = (
+    "It cosigns that log no longer and trains in it no longer. Start no round and release nothing "
+    "before people have spoken: call the auditor. The evidence lies at the hospital: "
+    "`consilium site evidence --out DIR`."
+)
+
+TWO_HISTORIES = (
+    "If the hospital confirms it by telephone, the hub shows two histories: call the auditor, who "
+    "compares `consilium site mirror --out DIR` with a bundle."
+)
 
 AS_THE_LOG_TELLS = (
     "Everything below follows from the entries that this dashboard read and judged itself, not "

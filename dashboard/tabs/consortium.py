@@ -44,6 +44,10 @@ def members(
     """Hospitals and researchers, their keys in force, and every replacement of a key."""
     st.subheader("Hospitals")
     _table(board.members(state, places, names), "No hospital is a member.")
+    for standing in dict.fromkeys(str(row.standing) for row in state.members.values()):
+        if standing != "active":
+            said = words_consortium.STANDING_MEANS[standing]
+            st.markdown(f":gray[{board.standing(standing)}: {said}]")
     for site in waiting:
         with st.container(horizontal=True, vertical_alignment="center"):
             page.badge("waiting")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -11,22 +10,22 @@ from compliance.errors import ConsiliumError
 from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked
 from dashboard.reading import kind_of
-from dashboard.tabs import records
+from dashboard.tabs import records, witnesses
 
 Plain = dict[str, Any]
 PAGE = 50
 
 
-def draw(study: Plain, found: Checked | None) -> None:
-    """Draw the tab."""
+def draw(study: Plain, found: Checked | None, sites: list[Plain]) -> None:
+    """Draw the tab; `sites` are the hospitals as the hub tells of them."""
     if found is None:
         return
     names = tables.names_of(study["sites"])
-    left, right = st.columns((3, 2), gap="large")
+    left, right = st.columns((2, 3), gap="large")
     with left:
         standing(found)
     with right:
-        _cosignatures(study, found, names)
+        witnesses.draw(found, study["study"], names, sites)
     if session.identity().has("auditor", "researcher"):
         _export(study)
     if session.identity().has("auditor") and found.size:
@@ -61,20 +60,6 @@ def standing(found: Checked) -> None:
         page.verify_again()
         st.rerun()
     st.markdown(":gray[Without this dashboard: `consilium audit verify BUNDLE --policy FILE`.]")
-
-
-def _cosignatures(study: Plain, found: Checked, names: words.Names) -> None:
-    st.subheader("Cosignatures")
-    for row in study["sites"]:
-        at = found.cosigned.get(row["name"])
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if at:
-                st.badge("cosigned", icon=":material/check_circle:", color="green")
-                when = f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
-            else:
-                st.badge("not yet", icon=":material/hourglass_top:", color="orange")
-                when = "not under this checkpoint"
-            st.markdown(f"**{words.hospital(row['name'], names)}** · :gray[{when}]")
 
 
 def _export(study: Plain) -> None:

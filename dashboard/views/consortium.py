@@ -18,10 +18,10 @@ from dashboard import board, checking, page, tables, words, words_consortium
 from dashboard.checking import CONSORTIUM, Checked
 from dashboard.hub_client import HubClient, open_hub
 from dashboard.motions import Known
-from dashboard.tabs import consortium, log, motions
+from dashboard.tabs import consortium, log, motions, witnesses
 
 Plain = dict[str, Any]
-TABS = ("Agreement", "Members", "Registry", "Studies", "Motions", "Log")
+TABS = ("Agreement", "Members", "Registry", "Studies", "Motions", "Witnesses", "Log")
 
 
 def render() -> None:
@@ -38,13 +38,16 @@ def render() -> None:
         found = page.checked(CONSORTIUM) if founded else page.gone(CONSORTIUM)
         if found is not None:
             _believed(hub, told, found)
+    titles = {row["study"]: row["title"] for row in studies}
+    witnesses.alarms(sites, names, titles)
     tab = st.segmented_control(
         "Part of the consortium", TABS, default=TABS[0], key="part", bind="query-params",
         label_visibility="collapsed",
     )  # fmt: skip
     if tab == "Motions":
-        known = _logs(found)
-        motions.draw(waiting, known, names, {row["study"]: row["title"] for row in studies})
+        motions.draw(waiting, _logs(found), names, titles)
+    elif tab == "Witnesses":
+        _witnesses(found, names, sites, studies)
     elif found is None:
         _not_founded(told, names)
     else:
@@ -117,6 +120,22 @@ def _tab(tab: str, found: Checked, told: Plain, names: words.Names, studies: lis
     else:
         listed = {row["charter_id"]: row for row in studies}
         consortium.studies(state, places, names, listed)
+
+
+def _witnesses(
+    found: Checked | None, names: words.Names, sites: list[Plain], studies: list[Plain]
+) -> None:
+    """The witnesses of the consortium's log, or of a launched study."""
+    logs = {CONSORTIUM: "The consortium's own log"} if found is not None else {}
+    logs |= {row["study"]: row["title"] for row in studies if row["state"] == "launched"}
+    if not logs:
+        page.empty("There is no log yet.", "The consortium's own begins with the agreement.")
+        return
+    chosen = st.selectbox("Log", list(logs), format_func=logs.__getitem__)
+    own = found if chosen == CONSORTIUM else page.checked(chosen)
+    if own is not None:
+        witnesses.draw(own, chosen, names, sites)
+    st.markdown(f":gray[{words_consortium.HIDDEN}]")
 
 
 def _log(found: Checked, names: words.Names) -> None:

@@ -24,7 +24,7 @@ __all__ = ["draw", "wire"]
 EAST, NORTH, SOUTH = SITES
 WEST = "west.example"
 LOG = "consortium"
-TABS = ("Agreement", "Members", "Registry", "Studies", "Motions", "Log")
+TABS = ("Agreement", "Members", "Registry", "Studies", "Motions", "Witnesses", "Log")
 Draw = Callable[..., AppTest]
 
 
@@ -203,10 +203,11 @@ def test_entries_after_the_newest_quorum_are_no_contradiction(draw: Draw, stage:
 
 def test_an_edited_entry_turns_the_page_red(draw: Draw, stage: Stage) -> None:
     """Whoever owns the database can write a hospital out of it; the fold here says so."""
-    first = "SELECT leaf FROM log_entry WHERE study = 'consortium' AND idx = 1"
-    change = f"UPDATE log_entry SET leaf = ({first}) WHERE study = 'consortium' AND idx = 2"
     guard = "DROP TRIGGER IF EXISTS log_entry_no_update"
-    behind_the_hubs_back(stage.rooms.database, guard, change)
+    change = "UPDATE log_entry SET leaf = :leaf WHERE study = 'consortium' AND idx = 2"
+    leaf = stage.rooms.ledger.entries(LOG, 1, 2)[0]
+    behind_the_hubs_back(stage.rooms.database, guard)
+    behind_the_hubs_back(stage.rooms.database, change, leaf=leaf)
 
     at = draw("consortium", part="Members")
 
@@ -366,3 +367,76 @@ def test_a_text_with_enough_signatures_that_is_no_entry_is_asked_about(
     said = told(draw("consortium", part="Motions"))
 
     assert "Ask the hub's administrator why it is not in the log." in said
+
+
+# ---------------------------------------------------------------------- witnesses and alarms
+
+ALARM = {"log": LOG, "rule": "checkpoint.proof", "at": "2026-11-22T08:59:00Z"}
+
+
+def test_each_witness_stands_there_with_how_far_it_has_come(draw: Draw, stage: Stage) -> None:
+    """One that sleeps is behind by so many entries, and the quorum holds without it."""
+    size = stage.rooms.ledger.size(LOG)
+    stage.sign_motion(stage.waits["id"], NORTH)
+    settle(stage, EAST, NORTH)
+
+    said = told(draw("consortium", part="Witnesses"))
+
+    assert said.count("up to date") == 2
+    assert "behind" in said
+    assert f"{size} entries" in said
+    assert f"{size + 1} entries, last cosigned" in said
+    assert "A hub that lies can leave them out" in said
+
+
+def test_a_witness_that_is_ahead_of_the_quorum_is_verified_too(draw: Draw, stage: Stage) -> None:
+    """Its line is about entries that no quorum has cosigned yet; they are folded for it."""
+    stage.sign_motion(stage.waits["id"], NORTH)
+    settle(stage, EAST)
+
+    said = told(draw("consortium", part="Witnesses"))
+
+    assert said.count("up to date") == 1
+    assert "does not hold" not in said
+
+
+def test_an_alarm_of_a_hospital_is_red_wherever_it_concerns_people(
+    draw: Draw, stage: Stage
+) -> None:
+    """On the consortium's page, at the hospitals, and on the study that it is about."""
+    about = ALARM | {"log": stage.study, "rule": "own.forged"}
+    stage.rooms.members.heartbeat(SOUTH, {"states": {"alarmed": [ALARM, about]}})
+    heard = "the hub heard it 22 Nov 2026"
+
+    for name, query in (("consortium", {}), ("sites", {}), ("study", {"id": stage.study})):
+        said = "\n".join(str(item.value) for item in draw(name, **query).error)
+        assert "A hospital believes a log no more." in said, name
+        assert "**South University Hospital** about the consortium's log: The log did not" in said
+        assert "**South University Hospital** about Pneumonia on chest radiographs" in said
+        assert heard in said
+
+
+def test_an_alarm_about_one_study_does_not_stand_on_another(draw: Draw, stage: Stage) -> None:
+    """Who reads a study is told of its own log and of the consortium's."""
+    stage.more()
+    stage.rooms.members.heartbeat(SOUTH, {"states": {"alarmed": [ALARM | {"log": stage.study}]}})
+
+    assert list(draw("study", id=stage.ready).error) == []
+
+
+def test_a_hospitals_own_copy_with_another_root_is_two_histories(draw: Draw, stage: Stage) -> None:
+    """What hospitals tell of their copies is compared with what was computed here."""
+    states = {"logs": {LOG: 3}, "roots": {LOG: base64.b64encode(bytes(32)).decode()}}
+    stage.rooms.members.heartbeat(EAST, {"states": states})
+
+    said = words(draw("consortium", part="Witnesses"))
+
+    assert "**East Clinic holds another history.**" in said
+
+
+def test_the_log_of_a_study_tells_its_witnesses_by_the_same_table(draw: Draw, stage: Stage) -> None:
+    """On the study's own page and in the list of logs."""
+    said = told(draw("study", "aya", id=stage.study, tab="Log"))
+
+    assert said.count("up to date") == 3
+    assert "A hub cannot invent one" in said

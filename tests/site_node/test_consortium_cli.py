@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compliance.ledger.policy import Policy
 from compliance.signing.keys import VerifierKey
 from tests.site_node.gate.world import STUDY, World, public_of
 from tests.site_node.shell import Site, Terminal, launched
@@ -20,6 +21,17 @@ def test_the_agreement_is_shown_with_the_id_to_compare_by_telephone(member: Site
     assert f"to compare by telephone: {told['agreement_id']}" in out
     assert told["members"] == {"north.example": "active", "south.example": "active"}
     assert "1 of 2: one hospital may be down" in out
+
+
+def test_the_policy_of_the_consortiums_log_is_handed_out_by_a_hospital(member: Site) -> None:
+    """From the own copy, so that whoever checks the log need not ask the hub for it."""
+    code, out = member.run("agreement", "--policy")
+
+    assert code == 0
+    assert out == member.ask("agreement", "--policy")["policy"]
+    policy = Policy.parse(out)
+    assert str(policy.log) == member.ask("agreement")["agreement"]["log_key"]
+    assert list(policy.witnesses) == ["north.example", "south.example"]
 
 
 def test_a_text_is_signed_after_the_first_characters_of_its_id_were_typed(
