@@ -17,8 +17,12 @@ from dashboard.paths import rows
 from dashboard.reading import kind_of
 
 Plain = dict[str, Any]
+UNSAID = "ZZ"
+"""What stands in the log for a hospital that did not tell its country (ISO 3166-1)."""
 ROLES = ("institution", "node", "witness")
 LOG = "consortium"
+LONG = 16
+"""Characters of a hash where people compare it."""
 
 
 class Places:
@@ -52,7 +56,7 @@ def members(state: ConsortiumState, places: Places, names: words.Names) -> list[
         {
             "Hospital": words.hospital(site, names),
             "Name in keys": site,
-            "Country": row.country,
+            "Country": row.country if row.country != UNSAID else "not told",
             "Stands": standing(str(row.standing)),
             "Since": places.at(row.since),
         }
@@ -130,7 +134,7 @@ def bundles(state: ConsortiumState, places: Places) -> list[Plain]:
         found.setdefault(row.bundle_sha256, []).append(row)
     return [
         {
-            "Bundle": bundle.removeprefix("sha256:"),
+            "Bundle": f"{style.short(bundle, LONG)}…",
             "First named": places.at(named[0].index),
             "Recipes": str(len(named)),
         }
@@ -158,7 +162,7 @@ def _dataset(
         "Cases": row.body.examples,
         "Terms": ", ".join(row.body.duo),
         "Registered": places.at(row.index),
-        "State": "withdrawn" if row.withdrawn else "on offer",
+        "State": "withdrawn" if row.withdrawn else "registered",
     }
 
 

@@ -116,9 +116,8 @@ REACH: dict[str, str] = {
 """How far a witness has come."""
 
 ALARM = (
-    "It cosigns that log no longer and trains in it no longer. Start no round and release nothing "
-    "before people have spoken: call the auditor. The evidence lies at the hospital: "
-    "`consilium site evidence --out DIR`."
+    "Start no round and release nothing before people have spoken: call the auditor. The evidence "
+    "lies at the hospital: `consilium site evidence --out DIR`."
 )
 
 TWO_HISTORIES = (

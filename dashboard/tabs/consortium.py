@@ -29,7 +29,7 @@ def agreement(state: ConsortiumState, places: board.Places, names: words.Names) 
     _table(
         [
             {"Kind": words_consortium.PAPERS[row.kind], "Reference": row.ref,
-             "SHA-256": row.sha256.removeprefix("sha256:")}
+             "SHA-256": f"{style.short(row.sha256, board.LONG)}…"}
             for row in agreed.documents
         ],
         "The agreement names none.",

@@ -62,7 +62,8 @@ def _card(
             return
         _head(motion, names, titles)
         _signatures(motion, names)
-        _compare(motion)
+        if motion.outcome != "carried":
+            _compare(motion)
         if motion.outcome in ("open", "unjudged"):
             st.markdown("At the hospital:")
             st.code(motion.command, language="sh")

@@ -134,9 +134,9 @@ def test_recipes_bundles_data_and_studies_carry_their_entries(draw: Draw, stage:
     studies = told(draw("consortium", part="Studies"))
 
     assert "cnn2d-small 1" in registry
-    assert make.sha("bundle").removeprefix("sha256:") in registry
+    assert make.sha("bundle").removeprefix("sha256:")[:16] in registry
     assert "North Hospital" in registry
-    assert "on offer" in registry
+    assert "≥100" in registry
     assert "entry 1 ·" in registry
     assert "South University Hospital: privacy" in studies
     assert "not listed: no hospital trains it" in studies
@@ -282,6 +282,15 @@ def test_a_text_that_waits_says_what_it_would_change_and_how_a_hospital_signs(
     short = stage.waits["id"].removeprefix("sha256:")[:12]
     assert f"consilium site sign {short}" in said
     assert [item.label for item in at.main.get("button")] == []
+
+
+def test_a_steward_is_told_at_home_that_a_text_waits(draw: Draw, stage: Stage) -> None:
+    """As long as the own hospital could sign; nobody else is bothered."""
+    assert "**A text waits** for your hospital's signature" in words(draw("home", "omar"))
+    assert "A text waits" not in words(draw("home", "celine"))
+    stage.sign_motion(stage.waits["id"], NORTH)
+
+    assert "A text waits" not in words(draw("home", "omar"))
 
 
 def test_a_carried_text_names_its_entry(draw: Draw, stage: Stage) -> None:
