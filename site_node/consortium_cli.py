@@ -121,7 +121,7 @@ def agreement(
 ) -> None:
     """Show the agreement in force by this hospital's own copy of the consortium's log.
 
-    Example: consilium site agreement --policy > consortium.txt
+    Example: consilium site agreement --policy > consortium-policy.txt
     """
     with open_site(home) as rooms:
         rooms.look_at_consortium()
