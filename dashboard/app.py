@@ -43,6 +43,9 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
             page_of("draft", "New study", "edit_document", "draft", *RESEARCH),
             page_of("study", "Study", "lab_research", "study", hidden=True),
         ],
+        "Trust": [
+            page_of("consortium", "Consortium", "diversity_3", "consortium"),
+        ],
         "Operate": [
             page_of("sites", "Hospitals", "local_hospital", "sites"),
             page_of("people", "People", "group", "admin", *OPERATE),
