@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import streamlit as st
@@ -138,16 +137,21 @@ def badge(state: str, label: str | None = None) -> None:
 
 @st.cache_data(scope="session", ttl=CHECK_SECONDS, max_entries=20, show_spinner=False)
 def _checked(study: str, _nonce: int) -> Checked:
-    given = session.settings()
-    policy = _policy(given.policy_file)
+    given, known = session.settings(), policy()
     with open_hub() as hub:
         return check_log(
             hub, study, memory=Memory(given.home / "checkpoints"),
-            now=lambda: int(now().timestamp()), policy=policy,
+            now=lambda: int(now().timestamp()), policy=known,
         )  # fmt: skip
 
 
-def _policy(path: Path | None) -> str | None:
+def policy() -> str | None:
+    """Whose signatures count by this dashboard's policy file; None without one.
+
+    Raises:
+        NotReady: it cannot be read.
+    """
+    path = session.settings().policy_file
     try:
         return path.read_text(encoding="utf-8") if path else None
     except (OSError, UnicodeDecodeError):

@@ -179,6 +179,10 @@ class Questions(ABC):
         """The policy that follows from the charter; the hub's copy, never trust."""
         return self._call("GET", f"/logs/{safe(log)}/policy").decode()
 
+    def attachments(self, log: str) -> Plain:
+        """What a bundle would hold besides what is made from the log: `{files, people, pdf}`."""
+        return dict(self._get(f"/logs/{safe(log)}/attachments"))
+
     def sealed(self, log: str) -> list[Plain]:
         """Which entries commit to a sealed detail, and whether it is still there."""
         return list(self._get(f"/logs/{safe(log)}/sealed"))

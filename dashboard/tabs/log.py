@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked, kind_of
-from dashboard.tabs import records
+from dashboard.tabs import exporting, records
 
 Plain = dict[str, Any]
 PAGE = 50
@@ -76,16 +76,12 @@ def _cosignatures(study: Plain, found: Checked, names: words.Names) -> None:
 
 def _export(study: Plain) -> None:
     with st.expander("Export the evidence bundle", icon=":material/inventory_2:"):
-        kinds = words.EXPORTS
-        purpose = st.selectbox("For", list(kinds), format_func=kinds.__getitem__)
-        st.markdown(
-            ":gray[One file with every entry, checkpoint and charter. An auditor checks it "
-            "offline. The export is itself an entry of the log.]"
-        )
-        page.act(
-            "Export", "export.create", study["study"], {"purpose": purpose},
-            icon=":material/inventory_2:", primary=True,
-        )  # fmt: skip
+        if session.identity().has("auditor"):
+            st.page_link(
+                "views/reports.py", label="Look first at what it will hold",
+                icon=":material/fact_check:", query_params={"study": study["study"]},
+            )  # fmt: skip
+        exporting.act(study, exporting.ask())
 
 
 def _entries(found: Checked, names: words.Names) -> None:

@@ -25,6 +25,7 @@ PAGES = {
     "studies": ("researcher", "steward", "auditor", "admin"),
     "draft": ("researcher",),
     "study": ("researcher", "steward", "auditor", "admin"),
+    "reports": ("auditor",),
     "sites": ("researcher", "steward", "auditor", "admin"),
     "people": ("admin",),
     "account": ("researcher", "steward", "auditor", "admin"),

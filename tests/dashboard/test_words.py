@@ -6,13 +6,19 @@ import inspect
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import get_args
 
 import dashboard
 from compliance.records import reasons
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.kinds import KINDS
+from compliance.report import controls
+from compliance.report.export import PURPOSES
+from compliance.report.kinds import Kind
+from compliance.report.renewals import Document
+from compliance.report.verify import Result
 from compliance.rules.phases import Phase
-from dashboard import style, words
+from dashboard import evidence_words, style, words
 from tests import factories as make
 from tests.simulator import Federation
 
@@ -46,6 +52,19 @@ def test_every_state_has_words_and_a_glyph() -> None:
     assert set(words.PHASES) | set(words.SITE_STATES) | set(words.STANDINGS) <= set(style.BADGES)
     assert set(words.SITE_STATES) == set(words.SITE_FIXES)
     assert set(words.GLYPHS) == set(style.STATE_COLOURS)
+
+
+def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
+    """Laws, statuses, kinds of files, results and documents: the whole of each closed list."""
+    asked = {name for name in get_args(controls.Status) if name != "not_selected"}
+
+    assert set(evidence_words.PROFILES) == set(controls.PROFILES)
+    assert set(evidence_words.STATUSES) == asked
+    assert set(evidence_words.FILES) == {"derived", "signed", *get_args(Kind)}
+    assert set(evidence_words.DOCUMENTS) == set(get_args(Document))
+    assert set(evidence_words.RESULTS) == set(get_args(Result))
+    assert set(evidence_words.VERDICTS) == {0, 1, 2}
+    assert set(words.EXPORTS) == set(PURPOSES)
 
 
 def test_a_round_is_told_with_hospitals_by_their_titles() -> None:
@@ -84,7 +103,7 @@ def test_every_entry_of_a_whole_study_can_be_told() -> None:
 def test_no_page_promises_what_nobody_can_promise() -> None:
     """Nothing is called a success, compliant, secure or anonymous."""
     folder = Path(dashboard.__file__).parent
-    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), folder / "words.py"]:
+    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), *folder.glob("*words.py")]:
         shown = re.findall(r'"([^"\n]*)"', path.read_text(encoding="utf-8"))
         told = [text for text in shown if FORBIDDEN.search(text)]
         assert told == [], path.name

@@ -1,0 +1,61 @@
+"""Verify a bundle that somebody uploads: bounded, in memory, by the auditor's own verifier.
+
+Nothing is written and nothing is kept. One bundle at a time: it takes a core of the machine that
+everybody else's pages need too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from compliance.errors import Refused
+from compliance.report.verify import Report, Step, verify
+
+MOST_MIB = 20
+MOST_BYTES = MOST_MIB << 20
+MOST_FILES = 20_000
+FOLDER_ENTRY = b"PK\x01\x02"
+"""Begins the line of each file in the folder of a zip (APPNOTE 4.3.12)."""
+
+_one = threading.Lock()
+
+
+def check_size(data: bytes) -> None:
+    """Refuse what is too large to be looked at here, before any of it is read as a zip file.
+
+    Raises:
+        Refused: more than 20 MiB, or more than 20,000 files.
+    """
+    elsewhere = "Verify it on your own machine: `consilium audit verify BUNDLE --policy FILE`."
+    if len(data) > MOST_BYTES:
+        words = f"This file is larger than {MOST_MIB} MiB. {elsewhere}"
+        raise Refused("upload.size", sentence=words)
+    if data.count(FOLDER_ENTRY) > MOST_FILES:
+        words = f"This file holds more than {MOST_FILES} files. {elsewhere}"
+        raise Refused("upload.files", sentence=words)
+
+
+def verify_upload(
+    data: bytes,
+    policy: str | None,
+    *,
+    receipt: bytes | None = None,
+    charter_id: str | None = None,
+    tell: Callable[[Step], None],
+) -> Report:
+    """Run every step of `consilium audit verify` in this process.
+
+    Args:
+        data: the zip file.
+        policy: whose signatures count, obtained outside the bundle; None: cannot tell.
+        receipt: the receipt of the export, if there is one.
+        charter_id: the charter that is expected, if known.
+        tell: hears each step as it ends.
+
+    Raises:
+        Refused: it is too large for this dashboard.
+    """
+    check_size(data)
+    with _one:
+        return verify(data, policy, charter_id, receipt=receipt, tell=tell)
