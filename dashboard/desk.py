@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +20,11 @@ from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.records.envelope import write_event
 from compliance.records.types import time_text
-from compliance.report.narrative import narrative_of
 from compliance.signing.keyfile import read_key, read_public, write_key
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import seal
 from dashboard.hub_client import HubClient
+from dashboard.narrating import narrative_from
 
 PREFIX = 6
 TYPED = 8
@@ -219,18 +218,11 @@ def read_narrative(path: Path) -> Plain:
     Raises:
         NotReady: not readable, a field that the card does not have, or a text that is too long.
     """
-    plain = {name: _joined(text) for name, text in read_draft(path).items()}
     try:
-        return narrative_of(plain).plain()
+        return narrative_from(read_draft(path)).plain()
     except Malformed as error:
         finding = f"{path} is no narrative of a card: {error.rule}."
         raise NotReady(finding, "Correct that field, then try again.") from None
-
-
-def _joined(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    return " ".join(unicodedata.normalize("NFC", text).split()) or None
 
 
 class _Plain(yaml.SafeLoader):

@@ -58,3 +58,34 @@ POLICIES: dict[str, str] = {
     "none": "This dashboard has no policy file and you brought none: the steps that ask whose "
     "signatures count cannot tell. Get the policy from a steward that you trust.",
 }
+
+NARRATIVE: dict[str, tuple[str, str]] = {
+    "intended_use": (
+        "What it is for",
+        "The question that the model answers, in which setting, at which point.",
+    ),
+    "users": ("Who may use it", "Which people with which training, and who reads the result."),
+    "population": (
+        "For which patients",
+        "Age, sex, setting, devices, how the cases came together; who was not among them.",
+    ),
+    "out_of_scope": (
+        "What it is not for",
+        "Uses, patients, images and decisions for which nobody tried it.",
+    ),
+    "risks": ("Known risks", "What a wrong answer can do to a patient, and what limits that."),
+    "biases": (
+        "Known biases",
+        "Groups for which it does better or worse, and why; what was not looked at.",
+    ),
+    "maintenance": (
+        "Who looks after it",
+        "Who watches it in use, how often, whom to tell about an error, when it is retired.",
+    ),
+    "funding": ("Who paid", "Grants, sponsors, interests."),
+    "stakeholders": (
+        "Who had a say",
+        "Patients, clinicians, hospitals, committees that were asked, and what came of it.",
+    ),
+}
+"""Label of each free text of a model's card, and what belongs there."""

@@ -15,6 +15,7 @@ from compliance.records.kinds import KINDS
 from compliance.report import controls
 from compliance.report.export import PURPOSES
 from compliance.report.kinds import Kind
+from compliance.report.narrative import FIELDS
 from compliance.report.renewals import Document
 from compliance.report.verify import Result
 from compliance.rules.phases import Phase
@@ -64,6 +65,7 @@ def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
     assert set(evidence_words.DOCUMENTS) == set(get_args(Document))
     assert set(evidence_words.RESULTS) == set(get_args(Result))
     assert set(evidence_words.VERDICTS) == {0, 1, 2}
+    assert set(evidence_words.NARRATIVE) == set(FIELDS)
     assert set(words.EXPORTS) == set(PURPOSES)
 
 
