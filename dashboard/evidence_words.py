@@ -89,3 +89,20 @@ NARRATIVE: dict[str, tuple[str, str]] = {
     ),
 }
 """Label of each free text of a model's card, and what belongs there."""
+
+SEALED: dict[str, str] = {
+    "kept": "sealed, kept at the hub",
+    "erased": "erased; nobody can confirm what it said",
+    "not here": "never handed in to the hub",
+}
+
+WHO_OPENS = (
+    "The log holds a hash only. Auditors, the study's researcher and the hospital that said it can "
+    "open the detail; an administrator cannot, but can erase it. That somebody reads it is not "
+    "recorded."
+)
+
+SEAL_BROKEN = (
+    "What the hub keeps is not what the entry commits to: it was changed or exchanged. Do not use "
+    "it; call the hub's administrator."
+)

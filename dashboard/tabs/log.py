@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked, kind_of
-from dashboard.tabs import exporting, records
+from dashboard.tabs import exporting, records, sealed
 
 Plain = dict[str, Any]
 PAGE = 50
@@ -29,6 +29,8 @@ def draw(study: Plain, found: Checked | None) -> None:
         _export(study)
     if session.identity().has("auditor") and found.size:
         records.review(study, found.size)
+    if found.size:
+        sealed.draw(study, found)
     st.subheader("Entries")
     _entries(found, names)
 

@@ -287,3 +287,37 @@ def test_an_auditor_exports_downloads_and_verifies_a_bundle(
     part(page, "Past exports")
     expect(page.get_by_role("cell", name="aya")).to_be_visible(timeout=60_000)
     picture(page, "reports-past")
+
+
+def test_a_researcher_writes_the_card_and_looks_at_it(context: BrowserContext, show: Shown) -> None:
+    """Nine texts, and the card as it would be made now; unwritten ones say that they are."""
+    page = sign_in(context, show, "celine")
+    page.goto(f"{show.address}/study?id={show.stage.study}&tab=Model")
+    settled(page)
+    page.get_by_text("What the card says in words").click()
+    page.get_by_label("What it is for", exact=True).fill("A second look at radiographs.")
+    page.get_by_label("What it is not for").fill("Films of children.")
+    page.get_by_role("button", name="Look at the card").click()
+    settled(page)
+
+    expect(page.get_by_text("to be completed by the developer").last).to_be_visible()
+    picture(page, "study-card")
+    expect(page.get_by_role("button", name="Release the newest model")).to_be_disabled()
+
+
+def test_an_auditor_opens_a_sealed_remark(context: BrowserContext, show: Shown) -> None:
+    """Checked in the dashboard against the entry."""
+    stage = show.stage
+    person = stage.rooms.accounts.person(stage.tokens["aya"])
+    body = {"result": "opened_case", "from": 0, "to": 9, "remark": "Round 2 lacks one hospital."}
+    stage.rooms.acts["review.note"].do(person, stage.study, body)
+    stage.settle()
+    page = sign_in(context, show, "aya")
+    page.goto(f"{show.address}/study?id={stage.study}&tab=Log")
+    settled(page)
+    page.get_by_text("Sealed remarks and details").click()
+    page.get_by_role("button", name="Open it here").click()
+    settled(page)
+
+    expect(page.get_by_text("Round 2 lacks one hospital.")).to_be_visible()
+    picture(page, "study-sealed")

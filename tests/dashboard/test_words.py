@@ -20,6 +20,7 @@ from compliance.report.renewals import Document
 from compliance.report.verify import Result
 from compliance.rules.phases import Phase
 from dashboard import evidence_words, style, words
+from hub.services.sealed import ERASED, KEPT, NEVER
 from tests import factories as make
 from tests.simulator import Federation
 
@@ -66,6 +67,7 @@ def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
     assert set(evidence_words.RESULTS) == set(get_args(Result))
     assert set(evidence_words.VERDICTS) == {0, 1, 2}
     assert set(evidence_words.NARRATIVE) == set(FIELDS)
+    assert set(evidence_words.SEALED) == {KEPT, ERASED, NEVER}
     assert set(words.EXPORTS) == set(PURPOSES)
 
 
