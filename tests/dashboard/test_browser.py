@@ -308,7 +308,7 @@ def test_a_researcher_writes_the_card_and_looks_at_it(context: BrowserContext, s
 def test_an_auditor_opens_a_sealed_remark(context: BrowserContext, show: Shown) -> None:
     """Checked in the dashboard against the entry."""
     stage = show.stage
-    person = stage.rooms.accounts.person(stage.tokens["aya"])
+    _, person = stage.rooms.accounts.sign_in("aya", PASSWORD)
     body = {"result": "opened_case", "from": 0, "to": 9, "remark": "Round 2 lacks one hospital."}
     stage.rooms.acts["review.note"].do(person, stage.study, body)
     stage.settle()
