@@ -191,6 +191,11 @@ class Questions(ABC):
         """A sealed detail with its salt: `{index, commitment, salt, payload, …}`."""
         return dict(self._get(f"/logs/{safe(log)}/sealed/{index}"))
 
+    def hand_in(self, log: str, index: int, salt: bytes, payload: Plain) -> None:
+        """Hand in the sealed detail that an own entry commits to."""
+        body = {"index": index, "salt": salt.hex(), "payload": payload}
+        self._post(f"/logs/{safe(log)}/sealed", body)
+
     def retention(self) -> list[Plain]:
         """Until when each study's records are kept, and what holds them; admins and auditors."""
         return list(self._get("/retention"))

@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from compliance.errors import NotReady
 from dashboard.options import AsJson, Home, Password, Study, desk_of
-from dashboard.say import password_of, say
+from dashboard.say import password_of, remark_of, say
 from dashboard.unsealing import opened
 
 Result = Literal["nothing_found", "opened_case", "closed_case"]
@@ -44,7 +43,7 @@ def review(
     Example: consilium study review 00112233445566aa --result opened_case --remark-file case.txt
     """
     desk = desk_of(home)
-    body = {"result": result, "from": start, "to": stop, "remark": _remark(remark_file)}
+    body = {"result": result, "from": start, "to": stop, "remark": remark_of(remark_file)}
     with desk.open_hub() as hub:
         study = desk.find(hub, asked)["study"]
         intent = hub.prepare("review.note", study, body)
@@ -114,12 +113,3 @@ def destroy(
     if confirm:
         words = f"All records of study {study} were destroyed at {told['destroyed_at']}."
     say(told, words, as_json=as_json)
-
-
-def _remark(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return " ".join(path.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotReady(f"{path} cannot be read ({error}).", "Name a text file.") from None

@@ -15,10 +15,10 @@ from hub.services.charters import CharterService
 from hub.services.exports import ExportService
 from hub.services.intents import Act
 from hub.services.keys import KeyStore
-from hub.services.ledger import LedgerService
 from hub.services.members import MemberService
 from hub.services.people import PeopleService
 from hub.services.releases import ReleaseService
+from hub.services.sealed import SealedService
 
 Body = dict[str, Any]
 Deed = Callable[[Person, str, Body], Body]
@@ -53,7 +53,8 @@ WORDS = {
     "study.stop": Words(
         ("researcher", "admin"),
         "Stop study {object}.",
-        ("An open round ends. Only all hospitals together can resume.",),
+        ("An open round ends. Only all hospitals together can resume.",
+         "Everybody who reads the log sees the reason. A remark is sealed and can be erased."),
         step_up=False, typed=True,
     ),
     "export.create": Words(
@@ -102,7 +103,7 @@ def acts(
     people: PeopleService,
     accounts: AccountService,
     members: MemberService,
-    ledger: LedgerService,
+    sealed: SealedService,
     handing_out: HandingOut,
     keys: KeyStore,
 ) -> dict[str, Act]:
@@ -116,8 +117,10 @@ def acts(
 
     def stop(person: Person, subject: str, body: Body) -> Body:
         said = {"reason": str(body.get("reason") or "operator")}
-        receipt = ledger.say(subject, "study.stopped", said, on_behalf=person.who)
-        return {"index": receipt.index}
+        receipt, commitment = sealed.remarked(
+            subject, "study.stopped", said, body.get("remark"), on_behalf=person.who
+        )
+        return {"index": receipt.index, "sealed": commitment}
 
     def invite(_person: Person, subject: str, body: Body) -> Body:
         code, expires = members.invite(subject, str(body.get("title") or subject))
