@@ -17,6 +17,7 @@ from dashboard.evidence import Exported, exported, receipt
 from dashboard.hub_client import open_hub
 
 Plain = dict[str, Any]
+KEPT_SECONDS = 600
 
 
 def draw(study: Plain, found: Checked) -> None:
@@ -36,7 +37,8 @@ def draw(study: Plain, found: Checked) -> None:
 
 
 def _exports(study: Plain, rows: list[Exported], names: words.Names) -> None:
-    people = page.ask(f"people {study['study']}", lambda: _people(study["study"]))
+    number = study["study"]
+    people = page.ask(f"people {number}", lambda: _people(number, rows[0].index))
     st.table(
         [
             {
@@ -57,7 +59,8 @@ def _exports(study: Plain, rows: list[Exported], names: words.Names) -> None:
     )
 
 
-def _people(study: str) -> dict[str, str]:
+@st.cache_data(scope="session", ttl=KEPT_SECONDS, max_entries=10, show_spinner=False)
+def _people(study: str, newest: int) -> dict[str, str]:
     """Printed names by directory id; none while the hub could not make a bundle at all."""
     with open_hub() as hub:
         try:
@@ -98,7 +101,8 @@ def _receipt(study: str, found: Checked, row: Exported) -> bytes | None:
 
 def _renewals(found: Checked, names: words.Names) -> None:
     with page.problems():
-        rows = renewals(replay(found.entries).charter, f"{page.now():%Y-%m-%dT%H:%M:%SZ}")
+        hour = f"{page.now():%Y-%m-%dT%H:00:00Z}"
+        rows = _soon(found.root, hour, _entries=found.entries)
     if not rows:
         st.markdown(f":gray[No document of this study ends within {WITHIN_DAYS} days.]")
         return
@@ -108,6 +112,12 @@ def _renewals(found: Checked, names: words.Names) -> None:
         "all rounds. Renewing is an amendment: proposed by the researcher, signed by the "
         "institution.]"
     )
+
+
+@st.cache_data(scope="session", ttl=KEPT_SECONDS, max_entries=10, show_spinner=False)
+def _soon(root: str, hour: str, *, _entries: tuple[bytes, ...]) -> list[Renewal]:
+    """What ends soon; kept a while, since the fold of a long log takes seconds."""
+    return renewals(replay(_entries).charter, hour)
 
 
 def _renewal(row: Renewal, names: words.Names) -> Plain:

@@ -13,7 +13,7 @@ from dashboard.drafting import write_draft
 from dashboard.narrating import card_now, faults, narrative_from, shown
 
 Plain = dict[str, Any]
-MOST = 4000
+MOST, KEPT_SECONDS = 4000, 600
 KEPT = "narratives"
 
 
@@ -36,7 +36,7 @@ def ask(study: str) -> Narrative:
 def look(entries: tuple[bytes, ...], model: str, narrative: Narrative, names: words.Names) -> None:
     """Show the card as it would be made now; the release makes it again from the log of then."""
     try:
-        told = shown(card_now(entries, model, narrative))
+        told = shown(_card(model, narrative.plain(), len(entries), _entries=entries))
     except ConsiliumError as error:
         st.error(f"The card cannot be made: {error}", icon=":material/error:")
         return
@@ -51,6 +51,12 @@ def look(entries: tuple[bytes, ...], model: str, narrative: Narrative, names: wo
             on_click="ignore", icon=":material/download:",
             help="For `consilium study release STUDY --narrative FILE`.",
         )  # fmt: skip
+
+
+@st.cache_data(scope="session", ttl=KEPT_SECONDS, max_entries=10, show_spinner="Making the card …")
+def _card(model: str, said: Plain, size: int, *, _entries: tuple[bytes, ...]) -> bytes:
+    """The card of now; kept a while, since the fold of a long log takes seconds."""
+    return card_now(_entries, model, narrative_from(said))
 
 
 def _field(study: str, name: str, known: str) -> str:
