@@ -40,6 +40,7 @@ def verify_upload(
     data: bytes,
     policy: str | None,
     *,
+    consortium_policy: str | None = None,
     receipt: bytes | None = None,
     charter_id: str | None = None,
     tell: Callable[[Step], None],
@@ -49,6 +50,7 @@ def verify_upload(
     Args:
         data: the zip file.
         policy: whose signatures count, obtained outside the bundle; None: cannot tell.
+        consortium_policy: the same for the consortium's log, if its proofs are to be checked.
         receipt: the receipt of the export, if there is one.
         charter_id: the charter that is expected, if known.
         tell: hears each step as it ends.
@@ -58,4 +60,11 @@ def verify_upload(
     """
     check_size(data)
     with _one:
-        return verify(data, policy, charter_id, receipt=receipt, tell=tell)
+        return verify(
+            data,
+            policy,
+            charter_id,
+            consortium_policy=consortium_policy,
+            receipt=receipt,
+            tell=tell,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,17 @@ from dashboard.uploads import MOST_MIB, verify_upload
 COMMAND = "consilium audit verify BUNDLE --policy FILE"
 
 
+@dataclass(frozen=True)
+class Brought:
+    """What somebody brings along: a bundle, and what it is held against."""
+
+    bundle: bytes
+    policy: str | None
+    consortium_policy: str | None
+    receipt: bytes | None
+    charter_id: str | None
+
+
 def draw() -> None:
     """Draw the part."""
     st.markdown(
@@ -24,43 +36,43 @@ def draw() -> None:
     brought = _form()
     st.markdown(":gray[Without this dashboard, on a machine of your own, with no network:]")
     st.code(COMMAND, language=None)
-    if brought is None:
-        return
-    with st.container():
-        _run(*brought)
+    if brought is not None:
+        _run(brought)
 
 
-def _form() -> tuple[bytes, str | None, bytes | None, str | None] | None:
-    """Bundle, policy, receipt and charter id; None while nothing is to be verified."""
+def _form() -> Brought | None:
+    """What is brought; None while nothing is to be verified."""
     with st.form("verify", clear_on_submit=True):
         bundle = st.file_uploader(
             f"Bundle, a .zip of at most {MOST_MIB} MiB", type="zip", max_upload_size=MOST_MIB
         )
-        one, two = st.columns(2)
+        one, two, three = st.columns(3)
         policy = one.file_uploader("Policy that you hold yourself", max_upload_size=1)
-        receipt = two.file_uploader("Receipt of the export, if you have it", max_upload_size=1)
+        agreed = two.file_uploader("Policy of the consortium's log", max_upload_size=1)
+        receipt = three.file_uploader("Receipt of the export", max_upload_size=1)
         charter = st.text_input("Charter id that you expect, if you know it")
         if not st.form_submit_button("Verify", icon=":material/verified:", type="primary"):
             return None
-    data, rules, paper = (session.taken(one) for one in (bundle, policy, receipt))
+    data, *others = (session.taken(one) for one in (bundle, policy, agreed, receipt))
     if data is None:
         st.warning("Choose a bundle first.", icon=":material/upload_file:")
         return None
-    text = rules.decode(errors="replace") if rules is not None else None
-    return data, text, paper, charter.strip() or None
+    texts = [paper.decode(errors="replace") if paper else None for paper in others[:2]]
+    return Brought(data, texts[0], texts[1], others[2], charter.strip() or None)
 
 
-def _run(data: bytes, given: str | None, receipt: bytes | None, charter: str | None) -> None:
+def _run(brought: Brought) -> None:
     with page.problems():
         own = page.policy()
-    source = "given" if given else "own" if own else "none"
+    source = "given" if brought.policy else "own" if own else "none"
     st.subheader("Steps")
     st.markdown(f":gray[{evidence_words.POLICIES[source]}]")
     with st.spinner("Verifying, step by step …", show_time=False):
         try:
             report = verify_upload(
-                data, given or own, receipt=receipt, charter_id=charter, tell=_step
-            )
+                brought.bundle, brought.policy or own, tell=_step, receipt=brought.receipt,
+                consortium_policy=brought.consortium_policy, charter_id=brought.charter_id,
+            )  # fmt: skip
         except Refused as error:
             st.error(f"**Not looked at.** {error}", icon=":material/block:")
             return

@@ -23,7 +23,7 @@ from compliance.rules.policies import policy_in_force
 from dashboard import session, uploads
 from dashboard.settings import Settings
 from tests.dashboard.gated import HUB
-from tests.dashboard.stage import Stage
+from tests.dashboard.stage import SITES, Stage
 from tests.dashboard.test_views import draw, wire, words  # noqa: F401 - shared fixtures
 
 Draw = Callable[..., AppTest]
@@ -206,6 +206,30 @@ def test_nothing_of_an_upload_is_kept(
     assert not [path for path in kept if path.read_bytes()[:2] == b"PK"]
     at.run()
     assert "Verified." not in words(at)
+
+
+def test_receipt_and_consortium_policy_open_what_they_open_on_the_command_line(
+    draw: Draw,  # noqa: F811
+    stage: Stage,
+    tmp_path: Path,
+    policy: str,
+) -> None:
+    """The proofs against the consortium's log, and that the log itself names this export."""
+    ledger = stage.rooms.ledger
+    ledger.issue_checkpoint("consortium")
+    stage.witness(*SITES, log="consortium")
+    made = stage.rooms.exports.bundle(stage.study, tmp_path, wait=0)
+    stage.settle()
+    receipt = stage.rooms.exports.receipt(stage.study, made["manifest_sha256"])
+    at = page(draw)
+    at.file_uploader[2].upload("c.txt", ledger.policy("consortium").encode(), "text/plain")
+    at.file_uploader[3].upload("b.zip.receipt", receipt, "text/plain")
+
+    at = bring(at, Path(made["bundle"]).read_bytes(), policy)
+
+    assert "entries of the consortium's log" in steps(at)[12]
+    assert "**15 receipt of the export** · holds" in words(at)
+    assert "**Verified.**" in words(at)
 
 
 def test_without_a_file_nothing_begins(draw: Draw) -> None:  # noqa: F811
