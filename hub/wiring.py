@@ -322,7 +322,7 @@ class Rooms:
             accounts=self.accounts,
             people=self.people,
             members=self.members,
-            ledger=self.ledger,
+            sealed=self.sealed,
             handing_out=HandingOut(
                 exports=self.exports,
                 releases=self.releases,
