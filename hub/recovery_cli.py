@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from compliance.errors import NotReady
+from hub.federation.aggregation.again import aggregated
 from hub.options import Home, Json, say
 from hub.services.backups import restore as restore_home
 from hub.services.backups import write_backup
@@ -42,20 +43,32 @@ def rebuild(
     """
     rooms = rooms_in(home)
     made = rooms.rebuilding.rebuild(source, lost)
-    lines = [*_told(made), "What no mirror holds:", *(f"  {what}" for what in LOST)]
+    without = rooms.weights(aggregated).take(source)
+    lines = [*_told(made), *_untrained(without), "What no mirror holds:"]
+    lines += [f"  {what}" for what in LOST]
     lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
-    say(_plain(made) | {"lost": list(LOST)}, "\n".join(lines), as_json=as_json)
+    plain = _plain(made) | {"without_model": without, "lost": list(LOST)}
+    say(plain, "\n".join(lines), as_json=as_json)
 
 
 def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
     """Let a restored or rebuilt hub write again, once enough hospitals' mirrors agree.
 
-    What the mirrors have more of is filled in. Ends with 2 while a log still only reads.
+    What the mirrors have more of is filled in, models too. Ends with 2 while a log still only
+    reads.
 
     Example: consilium hub resume --from north --from south
     """
-    made = rooms_in(home).rebuilding.resume(source)
-    say(_plain(made), "\n".join(_told(made)), as_json=as_json)
+    rooms = rooms_in(home)
+    weights = rooms.weights(aggregated)
+    if rooms.held.mark() is None and weights.missing():
+        without = weights.take(source)
+        say({"without_model": without}, "\n".join(_untrained(without)), as_json=as_json)
+        return
+    made = rooms.rebuilding.resume(source)
+    without = weights.take(source)
+    lines = [*_told(made), *_untrained(without)]
+    say(_plain(made) | {"without_model": without}, "\n".join(lines), as_json=as_json)
     if made.lacking or made.missing:
         raise typer.Exit(2)
 
@@ -137,6 +150,18 @@ def _plain(made: Outcome) -> dict[str, Any]:
         "lacking": made.lacking,
         "missing": made.missing,
     }
+
+
+def _untrained(without: list[str]) -> list[str]:
+    """What is said of models: an open study without one can be read, not trained on."""
+    if not without:
+        return ["The newest model of every open study is here."]
+    return [
+        f"{study}: its newest model is not here, so no round is opened. Ask every hospital for "
+        "`consilium site mirror --out DIR --weights`, then run `consilium hub resume --from DIR`. "
+        "If nobody has it any more, stop this study and begin a new one."
+        for study in without
+    ]
 
 
 def _told(made: Outcome) -> list[str]:

@@ -40,6 +40,7 @@ from hub.services.sealed import SealedService
 from hub.services.studies import StudyService
 from hub.services.tiles import TileService
 from hub.services.trust import read_trust
+from hub.services.weights import Aggregate, WeightService
 from hub.settings import FILE, Settings, load_settings
 from hub.storage.database import Database
 from hub.storage.schema import check_revision, upgrade
@@ -247,7 +248,15 @@ class Rooms:
     @cached_property
     def runs(self) -> RunService:
         """Flower runs and leases."""
-        return RunService(database=self.database, ledger=self.ledger, clock=self.clock)
+        return RunService(
+            database=self.database, ledger=self.ledger, here=self.registry.has, clock=self.clock
+        )
+
+    def weights(self, aggregate: Aggregate) -> WeightService:
+        """Models from hospitals' folders; how a round becomes a model is told by whoever asks."""
+        return WeightService(
+            database=self.database, ledger=self.ledger, registry=self.registry, aggregate=aggregate
+        )
 
     @cached_property
     def rounds(self) -> RoundService:

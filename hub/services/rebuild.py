@@ -29,7 +29,7 @@ from hub.storage.database import Database, Transaction
 
 LOST = (
     "accounts, roles and passwords of people: add them with `consilium hub user add`",
-    "model weights: no mirror holds them; a running study needs a backup to train on",
+    "model weights, unless the mirrors were written with --weights",
     "sealed details and the directory of researchers' names",
     "descriptions of datasets; the Flower keys come back with `consilium site follow`",
     "refusals of charters, motions that waited, and charters that were not launched",

@@ -40,7 +40,7 @@ def carried(orphans: Orphans) -> Orphans:
     orphans.watch()
     orphans.until(lambda: all(size(orphans, site) for site in SITES))
     orphans.kill(old)
-    lost = time_text(datetime.now(UTC))  # noqa: TID251 - a person looks at the clock
+    lost = time_text(datetime.now(UTC))
     orphans.old_hub.rename(orphans.folder / "stolen")
     address = f"https://127.0.0.1:{orphans.port}"
     home = ("--home", str(orphans.new_hub))
