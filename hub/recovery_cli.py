@@ -22,6 +22,9 @@ From = Annotated[
 ]
 
 
+GIVE_UP = "No hospital has the log any more, and a copy that turns up later is not taken: give up"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give these commands to `consilium hub`."""
     for command in (rebuild, resume, successor, backup, restore, hold):
@@ -51,7 +54,16 @@ def rebuild(
     say(plain, "\n".join(lines), as_json=as_json)
 
 
-def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
+def resume(
+    *,
+    source: From,
+    without: Annotated[
+        list[str], typer.Option(help="Study to give up: nobody has its log any more. No way back.")
+    ] = [],  # noqa: B006 - typer reads the default and never writes it
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before giving up.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """Let a restored or rebuilt hub write again, once enough hospitals' mirrors agree.
 
     What the mirrors have more of is filled in, models too. Ends with 2 while a log still only
@@ -62,13 +74,16 @@ def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
     rooms = rooms_in(home)
     weights = rooms.weights(aggregated)
     if rooms.held.mark() is None and weights.missing():
-        without = weights.take(source)
-        say({"without_model": without}, "\n".join(_untrained(without)), as_json=as_json)
+        untrained = weights.take(source)
+        say({"without_model": untrained}, "\n".join(_untrained(untrained)), as_json=as_json)
         return
-    made = rooms.rebuilding.resume(source)
-    without = weights.take(source)
-    lines = [*_told(made), *_untrained(without)]
-    say(_plain(made) | {"without_model": without}, "\n".join(lines), as_json=as_json)
+    if without and not yes:
+        typer.confirm(f"{GIVE_UP} {', '.join(without)}?", abort=True, err=True)
+    made = rooms.rebuilding.resume(source, without)
+    untrained = weights.take(source)
+    lines = [*_told(made), *_untrained(untrained)]
+    plain = _plain(made) | {"without_model": untrained, "given_up": list(without)}
+    say(plain, "\n".join(lines), as_json=as_json)
     if made.lacking or made.missing:
         raise typer.Exit(2)
 
@@ -177,5 +192,9 @@ def _told(made: Outcome) -> list[str]:
         f"{log} only reads: newer mirrors are needed of {words}; run `consilium hub resume`"
         for log, words in made.lacking.items()
     ]
-    lines += [f"{origin} is listed, and no mirror holds it: it rests" for origin in made.missing]
+    lines += [
+        f"{study} is listed, and no mirror holds it: nothing is served. Ask every hospital for "
+        f"it; if nobody has it any more: consilium hub resume --from DIR --without {study}"
+        for study in made.missing
+    ]
     return lines

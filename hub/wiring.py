@@ -26,6 +26,7 @@ from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.members import Hub, MemberService
 from hub.services.motions import MotionService
+from hub.services.numbers import Numbers
 from hub.services.passwords import Passwords
 from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
@@ -92,6 +93,7 @@ class Rooms:
         """
         self.check_database()
         self.ledger.check()
+        self.rebuilding.record_given_up()
         self.retention.sweep()
 
     def check_database(self) -> None:
@@ -119,6 +121,7 @@ class Rooms:
             clock=self.clock,
             random=self.random,
             passwords=self.passwords,
+            numbers=Numbers(hub_name=self.settings.name, founded=self.ledger.founded),
             idle=timedelta(minutes=self.settings.session_idle_minutes),
             longest=timedelta(hours=self.settings.session_hours),
         )

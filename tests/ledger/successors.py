@@ -15,16 +15,20 @@ import pytest
 from compliance.canonical import sha256_id
 from compliance.command import main
 from compliance.records.types import time_text
+from hub.federation.aggregation.again import aggregated
 from hub.main import create_app
 from hub.settings import load_settings as load_hub
 from hub.wiring import Rooms as HubRooms
 from site_node.gate.evidence import write_mirror
+from site_node.gate.following import read_code
 from site_node.gate.hub_client import HubClient
 from site_node.gate.joining import Connections
+from site_node.settings import load_settings
 from site_node.wiring import Rooms
 from tests.house import House
 from tests.site_node.gate.world import InProcess
 
+LONG_AGO = "2026-01-01T00:00:00Z"
 ADDRESS = "https://127.0.0.1:9443"
 
 
@@ -77,6 +81,11 @@ class Successor:
         self.hub = self.again()
         self.http = httpx.Client(transport=InProcess(create_app(self.hub)), base_url=ADDRESS)
 
+    @staticmethod
+    def opened(home: Path, house: House) -> HubRooms:
+        """The parts of a hub in any home, by the clock of a house."""
+        return HubRooms(load_hub(home), clock=house.time)
+
     def again(self) -> HubRooms:
         """The hub's parts as a fresh process would make them."""
         return HubRooms(load_hub(self.home), clock=self._clock)
@@ -113,3 +122,39 @@ def client_of(rooms: Rooms, hub: HubRooms, address: str = ADDRESS) -> HubClient:
         clock=rooms.clock,
         nonce=lambda: next(SALT)[:16].hex(),
     )
+
+
+def follow(rooms: Rooms, successor: Successor) -> Rooms:
+    """A hospital follows; returns its parts as the next process would make them."""
+    code = read_code(successor.hub.members.follow_code())
+    rooms.following.follow(code, successor.connections(), lambda *_: None)
+    moved = Rooms(load_settings(rooms.settings.home), rooms.clock)
+    assert moved.settings.hub_address == ADDRESS
+    moved.hub = client_of(moved, successor.hub)
+    return moved
+
+
+def taken_over(house: House, successor: Successor, folder: Path) -> list[Rooms]:
+    """Rebuild, let every hospital follow and sign; returns them as they are connected now."""
+    successor.hub.rebuilding.rebuild(mirrors(house, folder), LONG_AGO)
+    moved = [follow(rooms, successor) for rooms in house.sites.values()]
+    for rooms in moved:
+        wanted = successor.hub.rebuilding.takeover()
+        rooms.rotation.takeover(wanted, None)
+    return moved
+
+
+def move(house: House, successor: Successor, folder: Path) -> None:
+    """The whole house lives at the successor from now on: logs, models, hospitals, clock."""
+    folders = []
+    for name, rooms in house.sites.items():
+        folders.append(mirror_of(rooms, folder / name))
+        rooms.weights.write(folder / name)
+    shelves = {name: rooms.catalogue for name, rooms in house.sites.items()}
+    moved = taken_over(house, successor, folder)
+    successor.hub.weights(aggregated).take(folders)
+    house.hub, house.http = successor.hub, successor.http
+    house.sites = dict(zip(house.sites, moved, strict=True))
+    for name, rooms in house.sites.items():
+        rooms.catalogue = shelves[name]
+    settle(house)
