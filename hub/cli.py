@@ -163,6 +163,8 @@ def serve(*, home: Home = None, as_json: Json = False) -> None:
     settings, presence = rooms.settings, Presence(rooms.settings.home)
     if presence.state() != ABSENT:
         raise NotReady(f"{settings.home} is served by another process.", "Use that one, or end it.")
+    if rooms.rotation.settle():
+        rooms = _rooms(home)  # its parts held the old key
     rooms.ready()
     port_is_free(settings.bind, settings.listen_port)
     plain = {"address": settings.address}

@@ -1,4 +1,4 @@
-"""`consilium hub rebuild|resume|successor|backup|restore|hold`: a hub is lost or comes back."""
+"""`consilium hub rebuild|resume|successor|backup|restore|hold|rotate-key`: loss and the way on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from hub.services.backups import restore as restore_home
 from hub.services.backups import write_backup
 from hub.services.clock import text_of
 from hub.services.held import EVERY, RESTORED, Mark
+from hub.services.logbook import CONSORTIUM
+from hub.services.presence import ABSENT, Presence
 from hub.services.rebuild import LOST, Outcome
+from hub.services.rotation import EVENTS
 from hub.wiring import clock, rooms_in
 
 From = Annotated[
@@ -27,6 +30,7 @@ GIVE_UP = "No hospital has the log any more, and a copy that turns up later is n
 
 def add_to(app: typer.Typer) -> None:
     """Give these commands to `consilium hub`."""
+    app.command("rotate-key")(rotate_key)
     for command in (rebuild, resume, successor, backup, restore, hold):
         app.command()(command)
 
@@ -152,6 +156,35 @@ def hold(*, home: Home = None, as_json: Json = False) -> None:
     rooms.held.keep(Mark(RESTORED, since, (EVERY,)))
     words = "This hub only reads now. With new mirrors: consilium hub resume --from DIR"
     say({"since": since}, words, as_json=as_json)
+
+
+def rotate_key(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="events, or log.")],
+    *,
+    study: Annotated[
+        str, typer.Option(help="Whose log's key; the consortium's own without it.")
+    ] = CONSORTIUM,
+    reason: Annotated[str, typer.Option(help="planned lost stolen")] = "planned",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Replace the key by which this hub speaks, or the key that signs one log.
+
+    Example: consilium hub rotate-key log --study 00112233445566aa
+    """
+    rooms = rooms_in(home)
+    if role == EVENTS and Presence(rooms.settings.home).state() != ABSENT:
+        raise NotReady("this hub is being served, by the old key.", "End `consilium hub serve`.")
+    told = rooms.rotation.rotate(role, study, reason)
+    key = f"{told['name']} {told['vkey']}"
+    if told["in_force"]:
+        words = f"In force in {len(told['logs'])} log(s): {told['vkey']}\nHospitals take it in by "
+        words += "themselves. Auditors need a new policy: `consilium site show STUDY --policy`."
+    else:
+        words = f"Prepared: {told['vkey']}\nTell every hospital by a way that you both know. Most "
+        words += f"of them run:\nconsilium site replace-key {key} --reason {reason}\n"
+        words += "Then start the hub again."
+    say(told, words, as_json=as_json)
 
 
 def _plain(made: Outcome) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from hub.services.record_acts import record_acts
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
 from hub.services.retention import RetentionService
+from hub.services.rotation import KeyRotation
 from hub.services.rounds import RoundService
 from hub.services.runs import RunService
 from hub.services.sealed import SealedService
@@ -174,6 +175,11 @@ class Rooms:
             held=self.held,
             keys=self.keys,
         )
+
+    @cached_property
+    def rotation(self) -> KeyRotation:
+        """The hub's own keys replaced."""
+        return KeyRotation(ledger=self.ledger, keys=self.keys)
 
     @cached_property
     def catalogue(self) -> CatalogueService:

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +66,22 @@ def mirrors(house: House, out: Path) -> list[Path]:
 class Successor:
     """A new hub of the same name, in its own home.
 
+    Its database is the home's own file, or the one that the environment names.
+
     Args:
         house: whose hub is lost; its clock goes on.
         home: the new home, made here.
-        capsys: swallows what the command prints.
+        capsys: swallows what the command prints; None where the command needs its own process,
+            because a server's connections end with it.
     """
 
-    def __init__(self, house: House, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        made = main(["hub", "init", "--home", str(home), "--address", ADDRESS, "--json"])
-        assert made == 0
-        capsys.readouterr()
+    def __init__(self, house: House, home: Path, capsys: pytest.CaptureFixture[str] | None) -> None:
+        words = ["hub", "init", "--home", str(home), "--address", ADDRESS, "--json"]
+        if capsys is None:
+            subprocess.run([sys.executable, "-m", "compliance.command", *words], check=True)
+        else:
+            assert main(words) == 0
+            capsys.readouterr()
         (home / "bundle").mkdir(exist_ok=True)
         signed = {"bundle_sha256": sha256_id(b"fab"), "verifications": [], "signers": {"b": "ssh"}}
         (home / "bundle" / "signed.json").write_text(json.dumps(signed))
@@ -92,8 +100,13 @@ class Successor:
 
     def connections(self) -> Connections:
         """How a hospital reaches it in a test."""
-        ca = self.hub.ca_path.read_bytes()
-        return Connections(lambda _: ca, lambda *_: contextlib.nullcontext(self.http))
+        return reached(self.hub, self.http)
+
+
+def reached(hub: HubRooms, http: httpx.Client) -> Connections:
+    """The way to a hub in one process: its certificate, and a client of its application."""
+    ca = hub.ca_path.read_bytes()
+    return Connections(lambda _: ca, lambda *_: contextlib.nullcontext(http))
 
 
 def roots(hub: HubRooms) -> dict[str, tuple[int, bytes]]:
@@ -134,13 +147,17 @@ def follow(rooms: Rooms, successor: Successor) -> Rooms:
     return moved
 
 
+def takeover(rooms: Rooms, hub: HubRooms) -> list[dict[str, Any]]:
+    """A hospital signs for the keys that wait there, as the code named the first of them."""
+    return rooms.rotation.takeover(hub.rebuilding.takeover(), None, str(hub.keys.events.verifier))
+
+
 def taken_over(house: House, successor: Successor, folder: Path) -> list[Rooms]:
     """Rebuild, let every hospital follow and sign; returns them as they are connected now."""
     successor.hub.rebuilding.rebuild(mirrors(house, folder), LONG_AGO)
     moved = [follow(rooms, successor) for rooms in house.sites.values()]
     for rooms in moved:
-        wanted = successor.hub.rebuilding.takeover()
-        rooms.rotation.takeover(wanted, None)
+        takeover(rooms, successor.hub)
     return moved
 
 

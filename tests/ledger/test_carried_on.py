@@ -158,20 +158,15 @@ def test_an_administrator_takes_no_researchers_number(attested: House) -> None:
         attested.hub.accounts.add("david", "admin", number=2)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_successor_may_keep_its_logs_in_postgresql(
     house: House,
     postgres: Cluster,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The lost hub used a file; rebuilt, taken over and trained on, the database is another.
-
-    (A command lets go of its connections when its process ends, which is this one here.)
-    """
+    """The lost hub used a file; rebuilt, taken over and trained on, the database is another."""
     monkeypatch.setenv("CONSILIUM_HUB_DATABASE_URL", postgres.database())
-    successor = Successor(house, tmp_path / "successor", capsys)
+    successor = Successor(house, tmp_path / "successor", None)
 
     move(house, successor, tmp_path / "mirrors")
     house.close_round()
@@ -181,4 +176,5 @@ def test_a_successor_may_keep_its_logs_in_postgresql(
     assert not (successor.home / "hub.sqlite").exists()
     assert len(house.hub.ledger.state(house.study).rounds_closed) == 2
     assert not [alarm for rooms in house.sites.values() for alarm in rooms.mirror.alarms()]
-    successor.again().ready()
+    successor.hub.ready()
+    successor.hub.database.engine.dispose()

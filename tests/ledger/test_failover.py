@@ -23,6 +23,7 @@ from tests.ledger.successors import (
     roots,
     studied,
     taken_over,
+    takeover,
     twin_of,
 )
 
@@ -189,7 +190,7 @@ def test_one_hospital_alone_hands_the_log_to_nobody(house, successor, tmp_path):
     before = roots(successor.hub)
     rooms = follow(house.sites["north.example"], successor)
 
-    told = rooms.rotation.takeover(successor.hub.rebuilding.takeover(), None)
+    told = takeover(rooms, successor.hub)
 
     assert {row["state"] for row in told} == {"open"}
     assert roots(successor.hub) == before

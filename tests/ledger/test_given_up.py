@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.ledger.successors import (
     roots,
     settle,
     studied,
+    takeover,
 )
 
 
@@ -70,11 +72,12 @@ def test_a_hub_that_lacks_a_log_says_what_to_do_and_serves_nothing(
         successor.again().ready()
 
 
-def test_only_what_is_missing_can_be_given_up(house, successor, tmp_path, capsys):
+def test_only_what_is_missing_can_be_given_up(house, successor, tmp_path, capsys, monkeypatch):
     """Neither a log that is here nor an invented one; and not without a yes."""
     for study in (house.study, "0" * 16):
         assert asked(house, successor, tmp_path / "mirrors", "--yes", "--without", study) == 2
         assert f"Missing: {house.lost}." in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert asked(house, successor, tmp_path / "mirrors", "--without", house.lost) != 0
     assert not (successor.home / FILE).exists()
 
@@ -91,7 +94,7 @@ def test_what_was_given_up_is_on_record_once_the_successor_may_speak(
     assert erasures(hub) == 0
 
     for rooms in [follow(rooms, successor) for rooms in house.sites.values()]:
-        rooms.rotation.takeover(successor.again().rebuilding.takeover(), None)
+        takeover(rooms, successor.again())
     for _ in range(2):
         hub = successor.again()
         hub.ready()
