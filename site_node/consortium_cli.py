@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from compliance.errors import NotReady
+from compliance.rules.policies import agreed_policy_in_force
 from site_node.gate.export import find_mirrored
 from site_node.gate.joining import UNSAID
 from site_node.gate.motion_page import agreement_lines, list_lines, motion_lines
@@ -112,10 +113,15 @@ def resume(
     speak(told, as_json=as_json, lines=[_outcome(told)])
 
 
-def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
+def agreement(
+    *,
+    policy: Annotated[bool, typer.Option("--policy", help="Print the log's policy only.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the agreement in force by this hospital's own copy of the consortium's log.
 
-    Example: consilium site agreement
+    Example: consilium site agreement --policy > consortium-policy.txt
     """
     with open_site(home) as rooms:
         rooms.look_at_consortium()
@@ -125,6 +131,10 @@ def agreement(*, home: Home = None, as_json: AsJson = False) -> None:
             "the consortium is not founded yet, or its log is not mirrored here.",
             "See which texts wait: `consilium site motions`.",
         )
+    if policy:
+        text = agreed_policy_in_force(state)
+        speak({"policy": text}, as_json=as_json, lines=[text.rstrip("\n")])
+        return
     standing = {site: str(row.standing) for site, row in state.members.items()}
     told = {
         "agreement_id": state.agreement_id,

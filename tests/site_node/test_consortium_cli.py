@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compliance.ledger.policy import Policy
 from compliance.signing.keys import VerifierKey
 from tests.site_node.gate.world import STUDY, World, public_of
 from tests.site_node.shell import Site, Terminal, launched
@@ -37,6 +38,17 @@ def test_a_text_is_signed_after_the_first_characters_of_its_id_were_typed(
     assert "AGREEMENT between the hospitals" in site.said
     assert "with this signature it stands in the log" in out
     assert site.ask("motions")[0]["state"] == "carried"
+
+
+def test_the_policy_of_the_consortiums_log_is_printed_alone_for_an_auditor(member: Site) -> None:
+    """It judges this log's checkpoints, and names every founder as a witness."""
+    code, out = member.run("agreement", "--policy")
+
+    assert code == 0
+    policy = Policy.parse(out)
+    assert policy.log is not None
+    assert policy.log.name == "hub.example/consortium"
+    assert member.ask("agreement", "--policy") == {"policy": out}
 
 
 def test_without_a_consortium_the_agreement_says_what_to_do(site: Site) -> None:

@@ -59,12 +59,15 @@ def unattested(work: Work) -> str:
 
 
 def _loose(work: Work) -> Iterator[str]:
-    known = reports_of(work.files) if work.asked.consortium_policy else {}
-    for path in sorted(work.files):
-        kind = kind_of(path)
-        if kind == "unattested":
-            yield path
-        if kind == "consortium" and work.asked.consortium_policy is None:
-            yield f"{path} (needs --consortium-policy)"
-        if path.startswith(DEID) and not known:
-            yield f"{path} (needs --consortium-policy)"
+    """What only the manifest covers; what a second policy would open is counted, not listed."""
+    apart = [path for path in sorted(work.files) if _needs_the_consortium(path)]
+    asked = work.asked.consortium_policy is not None
+    if asked and not reports_of(work.files):
+        yield from (path for path in apart if path.startswith(DEID))
+    yield from (path for path in sorted(work.files) if kind_of(path) == "unattested")
+    if apart and not asked:
+        yield f"{len(apart)} files of the consortium's log (need --consortium-policy)"
+
+
+def _needs_the_consortium(path: str) -> bool:
+    return kind_of(path) == "consortium" or path.startswith(DEID)
