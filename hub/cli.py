@@ -210,11 +210,16 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
         "bundle": answer,
         "members": rooms.members.members(),
         "studies": rooms.studies.all(),
+        "without_model": rooms.runs.without_model(),
     }
     lines = [f"Hub {rooms.settings.name} at {rooms.settings.address}: {state}; bundle: {answer}"]
     lines += [f"  {row['title']}: {row['health']['state']}" for row in rooms.members.members()]
     lines += [
         f"  study {row['study']}: {row['title']}, {row['phase']}" for row in rooms.studies.all()
+    ]
+    lines += [
+        f"  study {study}: its newest model is not here, so no round is opened"
+        for study in rooms.runs.without_model()
     ]
     say(plain, "\n".join(lines), as_json=as_json)
     if not plain["ready"]:

@@ -50,7 +50,8 @@ def rebuild(
     """
     rooms = rooms_in(home)
     made = rooms.rebuilding.rebuild(source, lost)
-    without = rooms.weights(aggregated).take(source)
+    rooms.weights(aggregated).take(source)
+    without = rooms.runs.without_model()
     lines = [*_told(made), *_untrained(without), "What no mirror holds:"]
     lines += [f"  {what}" for what in LOST]
     lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
@@ -77,14 +78,16 @@ def resume(
     """
     rooms = rooms_in(home)
     weights = rooms.weights(aggregated)
-    if rooms.held.mark() is None and weights.missing():
-        untrained = weights.take(source)
+    if rooms.held.mark() is None and not without and rooms.runs.without_model():
+        weights.take(source)
+        untrained = rooms.runs.without_model()
         say({"without_model": untrained}, "\n".join(_untrained(untrained)), as_json=as_json)
         return
     if without and not yes:
         typer.confirm(f"{GIVE_UP} {', '.join(without)}?", abort=True, err=True)
     made = rooms.rebuilding.resume(source, without)
-    untrained = weights.take(source)
+    weights.take(source)
+    untrained = rooms.runs.without_model()
     lines = [*_told(made), *_untrained(untrained)]
     plain = _plain(made) | {"without_model": untrained, "given_up": list(without)}
     say(plain, "\n".join(lines), as_json=as_json)

@@ -45,6 +45,15 @@ class RunService:
                 found.append(study)
         return found
 
+    def without_model(self) -> list[str]:
+        """Open studies whose newest model is not here: nobody can train on them."""
+        found = []
+        for study in self._ledger.studies():
+            state = self._ledger.state(study)
+            if state.closed is None and not self._here(study, state.model_sha256):
+                found.append(study)
+        return found
+
     def run_id(self, study: str) -> str | None:
         """The Flower run that was started last."""
         with self._database.reading() as session:

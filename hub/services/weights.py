@@ -53,8 +53,8 @@ class WeightService:
         self._database, self._ledger = database, ledger
         self._registry, self._aggregate = registry, aggregate
 
-    def take(self, folders: Sequence[Path]) -> list[str]:
-        """Look for the newest model of every study; returns open studies that stay without.
+    def take(self, folders: Sequence[Path]) -> None:
+        """Look for the newest model of every study; which stay without one, `RunService` knows.
 
         Args:
             folders: what `consilium site mirror --weights` wrote at each hospital; what is damaged
@@ -62,16 +62,6 @@ class WeightService:
         """
         for study in self._ledger.studies():
             self._find(study, [folder / study for folder in folders])
-        return self.missing()
-
-    def missing(self) -> list[str]:
-        """Open studies whose newest model is not here: nobody can train on them."""
-        found = []
-        for study in self._ledger.studies():
-            state = self._ledger.state(study)
-            if state.closed is None and not self._registry.has(study, state.model_sha256):
-                found.append(study)
-        return found
 
     def _find(self, study: str, folders: Sequence[Path]) -> None:
         state = self._ledger.state(study)

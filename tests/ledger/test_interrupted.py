@@ -136,7 +136,7 @@ def test_a_rebuild_that_was_killed_is_started_again_and_ends(
         done = Successor.opened(home, house)
         assert roots(done) == roots(house.hub), calls[step]
         assert done.held.mark() is None, calls[step]
-        assert done.weights(aggregated).missing() == [], calls[step]
+        assert done.runs.without_model() == [], calls[step]
         done.ready()
         done.database.engine.dispose()
         shutil.rmtree(home)
