@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +140,21 @@ def test_a_rotation_that_was_cut_short_is_ended_by_the_next_start(house, monkeyp
 
     assert hub.ledger.say(house.study, "study.stopped", STOP)
     assert not hub.keys.events_are_coming()
+
+
+def test_the_hub_is_served_by_the_key_that_is_in_force(house, monkeypatch):
+    """Hospitals signed for a prepared key: the next `hub serve` speaks by it."""
+    assert rotate(house, "events", "--reason", "lost") == 0
+    coming = house.hub.keys.coming_events().verifier
+    replaced(house, coming.name, str(coming))
+    served = []
+    monkeypatch.setattr("hub.cli.port_is_free", lambda *_: None)
+    monkeypatch.setattr("hub.cli.build_supervisor", lambda *_: SimpleNamespace(status=str))
+    monkeypatch.setattr("hub.cli.serve_hub", lambda rooms, _: served.append(rooms))
+
+    assert main(["hub", "serve", "--home", str(house.hub.settings.home)]) == 0
+
+    assert [rooms.keys.events.verifier for rooms in served] == [coming]
 
 
 def replaced(house: House, name: str, vkey: str) -> None:

@@ -111,7 +111,7 @@ class Orphans:
     def serve(self, home: Path) -> subprocess.Popen[bytes]:
         """Start a hub and wait until it is ready."""
         child = self.cast.serve(home.name, "hub", "serve", "--home", str(home))
-        self.until(lambda: self.do("hub", "status", "--home", str(home)).code == 0, 90)
+        self.until(lambda: self.do("hub", "status", "--home", str(home)).code == 0, 240)
         return child
 
     def watch(self) -> None:
@@ -126,7 +126,7 @@ class Orphans:
         child.send_signal(signal.SIGKILL)
         child.wait()
 
-    def until(self, seen: Callable[[], bool], seconds: float = 60.0) -> None:
+    def until(self, seen: Callable[[], bool], seconds: float = 120.0) -> None:
         """Look twice a second until something is so; fail with the logs' ends when it never is."""
         end = time.monotonic() + seconds
         while not seen():
