@@ -298,3 +298,25 @@ def test_two_mirrors_of_two_histories_are_named_and_nothing_is_made(house, town,
     assert str(south) in said
     assert one_sentence(said)
     assert made.again().ledger.logs() == []
+
+
+def test_a_checkpoint_of_another_history_in_a_mirror_is_named(house, town, tmp_path, capsys):
+    """Signed by the lost hub's true key and as long as the entries: it is not theirs."""
+    twin = twin_of(house, tmp_path / "twin")
+    house.hub.ledger.say(house.study, "study.stopped", STOP)
+    settle(house)
+    twin.ledger.say(house.study, "study.closed", {"reason": "abandoned", "on_behalf": None})
+    folder = mirror_of(house.sites[NORTH], tmp_path / "north")
+    path = folder / house.study / "checkpoint.latest"
+    other = twin.ledger.checkpoint(house.study, latest=True)
+    assert other.split(b"\n")[1] == path.read_bytes().split(b"\n")[1]
+    path.write_bytes(other)
+    made = Successor(house, tmp_path / "successor", capsys)
+    words = ("--from", str(folder), "--lost", LONG_AGO, "--home", str(made.home))
+
+    code, said = town.do("hub", "rebuild", *words)
+
+    assert code == 1, said
+    assert str(folder / house.study) in said
+    assert one_sentence(said)
+    assert made.again().ledger.logs() == []
