@@ -158,6 +158,17 @@ def test_the_policy_file_of_the_dashboard_counts(
     assert "the policy file of this dashboard cannot be read" in words(bring(at, bundle))
 
 
+def test_of_several_policies_the_one_of_the_bundles_own_study_counts(
+    bundle: bytes, policy: str
+) -> None:
+    """Another study's policy, or the consortium's, neither verifies nor refutes this bundle."""
+    other = policy.replace("/study/", "/study/0")
+
+    assert uploads.own_policy(bundle, [other, policy]) == policy
+    assert uploads.own_policy(bundle, [other]) is None
+    assert uploads.own_policy(b"no bundle at all", [other, policy]) is None
+
+
 def test_a_wrong_charter_id_refutes(draw: Draw, bundle: bytes, policy: str) -> None:  # noqa: F811
     """Whoever knows the charter's id finds a valid bundle of another study."""
     at = page(draw)
