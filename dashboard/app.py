@@ -9,7 +9,7 @@ from compliance.errors import ConsiliumError
 from dashboard import session, words
 from dashboard.hub_client import open_hub
 
-RESEARCH, OPERATE = ("researcher",), ("admin",)
+RESEARCH, AUDIT, OPERATE = ("researcher",), ("auditor",), ("admin",)
 
 
 def run() -> None:
@@ -45,6 +45,7 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
         ],
         "Trust": [
             page_of("consortium", "Consortium", "diversity_3", "consortium"),
+            page_of("reports", "Reports", "fact_check", "reports", *AUDIT),
         ],
         "Operate": [
             page_of("sites", "Hospitals", "local_hospital", "sites"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import streamlit as st
@@ -142,17 +141,21 @@ def badge(state: str, label: str | None = None) -> None:
 
 @st.cache_resource(scope="session", ttl=CHECK_SECONDS, max_entries=20, show_spinner=False)
 def _checked(log: str, _nonce: int) -> Checked:
-    given = session.settings()
-    policies = _policies(given.policy_file)
+    given, known = session.settings(), policies()
     with open_hub() as hub:
         return check_log(
             hub, log, memory=Memory(given.home / "checkpoints"),
-            now=lambda: int(now().timestamp()), policies=policies,
+            now=lambda: int(now().timestamp()), policies=known,
         )  # fmt: skip
 
 
-def _policies(path: Path | None) -> list[str]:
-    """The policies that the operator obtained: one file, or a folder with one for each log."""
+def policies() -> list[str]:
+    """The policies that the operator obtained: one file, or a folder with one for each log.
+
+    Raises:
+        NotReady: one of them cannot be read.
+    """
+    path = session.settings().policy_file
     if path is None:
         return []
     try:

@@ -191,6 +191,10 @@ class Questions(ABC):
         """The policy that follows from the charter; the hub's copy, never trust."""
         return self._call("GET", f"/logs/{safe(log)}/policy").decode()
 
+    def attachments(self, log: str) -> Plain:
+        """What a bundle would hold besides what is made from the log: `{files, people, pdf}`."""
+        return dict(self._get(f"/logs/{safe(log)}/attachments"))
+
     def sealed(self, log: str) -> list[Plain]:
         """Which entries commit to a sealed detail, and whether it is still there."""
         return list(self._get(f"/logs/{safe(log)}/sealed"))
@@ -198,6 +202,11 @@ class Questions(ABC):
     def sealed_detail(self, log: str, index: int) -> Plain:
         """A sealed detail with its salt: `{index, commitment, salt, payload, …}`."""
         return dict(self._get(f"/logs/{safe(log)}/sealed/{index}"))
+
+    def hand_in(self, log: str, index: int, salt: bytes, payload: Plain) -> None:
+        """Hand in the sealed detail that an own entry commits to."""
+        body = {"index": index, "salt": salt.hex(), "payload": payload}
+        self._post(f"/logs/{safe(log)}/sealed", body)
 
     def retention(self) -> list[Plain]:
         """Until when each study's records are kept, and what holds them; admins and auditors."""

@@ -33,6 +33,7 @@ from site_node.gate.statements import Statements
 from site_node.gate.steward import Steward
 from site_node.gate.suspicion import Identity
 from site_node.gate.terms import known_recipe
+from site_node.gate.weights import Weights
 from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
@@ -130,7 +131,13 @@ class Rooms:
     @cached_property
     def statements(self) -> Statements:
         """Seals, keeps and delivers what this site says."""
-        return Statements(sessions=self.store, journal=self.journal, clock=self.clock, nonce=nonce)
+        return Statements(
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
+            node=lambda: self.keys.node,
+        )
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -146,6 +153,16 @@ class Rooms:
             sessions=self.store,
             catalogue=self.catalogue,
             journal=self.journal,
+        )
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The newest models that came in."""
+        return Weights(
+            home=self.settings.home,
+            site=str(self.settings.site),
+            mirror=self.mirror,
+            sessions=self.store,
         )
 
     @cached_property
@@ -260,6 +277,7 @@ class Rooms:
             sessions=self.store,
             journal=self.journal,
             folder=self.settings.home / "replies",
+            weights=self.weights,
             clock=self.clock,
         )
 

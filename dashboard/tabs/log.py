@@ -10,7 +10,7 @@ from compliance.errors import ConsiliumError
 from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked
 from dashboard.reading import kind_of
-from dashboard.tabs import records, witnesses
+from dashboard.tabs import exporting, records, sealed, witnesses
 
 Plain = dict[str, Any]
 PAGE = 50
@@ -30,6 +30,8 @@ def draw(study: Plain, found: Checked | None, sites: list[Plain]) -> None:
         _export(study)
     if session.identity().has("auditor") and found.size:
         records.review(study, found.size)
+    if found.size:
+        sealed.draw(study, found)
     st.subheader("Entries")
     entries(found, names, study["study"])
 
@@ -69,16 +71,12 @@ def checkpoint(found: Checked) -> None:
 
 def _export(study: Plain) -> None:
     with st.expander("Export the evidence bundle", icon=":material/inventory_2:"):
-        kinds = words.EXPORTS
-        purpose = st.selectbox("For", list(kinds), format_func=kinds.__getitem__)
-        st.markdown(
-            ":gray[One file with every entry, checkpoint and charter. An auditor checks it "
-            "offline. The export is itself an entry of the log.]"
-        )
-        page.act(
-            "Export", "export.create", study["study"], {"purpose": purpose},
-            icon=":material/inventory_2:", primary=True,
-        )  # fmt: skip
+        if session.identity().has("auditor"):
+            st.page_link(
+                "views/reports.py", label="Look first at what it will hold",
+                icon=":material/fact_check:", query_params={"study": study["study"]},
+            )  # fmt: skip
+        exporting.act(study, exporting.ask())
 
 
 def entries(found: Checked, names: words.Names, log: str) -> None:

@@ -75,6 +75,9 @@ class LedgerService(LogBook):
         self._nonce, self._pause = nonce, pause
         self._suppressed: Counter[str] = Counter()
 
+    def _given_up(self) -> set[str]:
+        return set(self.held.given_up.charters())
+
     @contextmanager
     def writing(self, *logs: str, before: tuple[str, ...] = ()) -> Iterator[Transaction]:
         """Open one transaction over these logs; if it fails, the memory forgets what it read.
@@ -151,6 +154,7 @@ class LedgerService(LogBook):
         verdict = family.judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
             raise refused(verdict)
+        checkpoints.check_age(session, log, note)
         index = state.size
         family.advance(state, note, index)
         kind = put_entry(session, log, note, state)

@@ -22,6 +22,9 @@ from sqlalchemy.schema import ExecutableDDLElement
 
 from hub.storage.database import Base
 
+NEWEST = 64
+"""Lines of which the latest time is sought: those of the newest checkpoints."""
+
 
 class LogRow(Base):
     """One log; `size` is a cache, the entries are the truth."""
@@ -215,6 +218,13 @@ def cosignatures(session: Session, study: str, size: int) -> list[CosignatureRow
     """Every cosignature of one checkpoint, by witness."""
     query = select(CosignatureRow).where(CosignatureRow.study == study, CosignatureRow.size == size)
     return list(session.scalars(query.order_by(CosignatureRow.key_name)))
+
+
+def last_cosigned(session: Session, study: str) -> int:
+    """When a witness cosigned one of the newest checkpoints last, s since 1970; 0 for never."""
+    query = select(CosignatureRow.time).where(CosignatureRow.study == study)
+    newest = query.order_by(CosignatureRow.size.desc()).limit(NEWEST)
+    return max(session.scalars(newest), default=0)
 
 
 def newest_cosignatures(session: Session, study: str) -> list[CosignatureRow]:

@@ -21,6 +21,7 @@ from compliance.errors import ConsiliumError, NotReady, Unreachable
 from compliance.records.alarms import MOST, Alarm
 from compliance.rules.words import SENTENCES
 from site_node.gate.mirror import CONSORTIUM
+from site_node.gate.witness import ClockBehind
 from site_node.wiring import Rooms
 
 MISSING = "own.missing"
@@ -140,7 +141,7 @@ class Agent:
         except Unreachable:
             raise
         except ConsiliumError as error:
-            if self._rooms.mirror.head(study) is not None:
+            if isinstance(error, ClockBehind) or self._rooms.mirror.head(study) is not None:
                 self._trouble("mirror", study, error)
             return  # a study that is not launched, a consortium not founded, has no log yet
         if self._last.get(study) != (step.outcome, step.size):

@@ -14,11 +14,18 @@ from compliance.records.agreement import AgreementDocument
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.kinds import KINDS
 from compliance.records.registry import OfferMade, RequestAnswered
+from compliance.report import controls
+from compliance.report.export import PURPOSES
+from compliance.report.kinds import Kind
+from compliance.report.narrative import FIELDS
+from compliance.report.renewals import Document
+from compliance.report.verify import Result
 from compliance.rules.consortium.state import Standing
 from compliance.rules.keyring import SPEAKERS
 from compliance.rules.phases import Phase
 from compliance.rules.signers import OF_CONSORTIUM, OF_STUDY
-from dashboard import style, words, words_consortium
+from dashboard import evidence_words, style, words, words_consortium
+from hub.services.sealed import ERASED, KEPT, NEVER
 from tests import factories as make
 from tests.simulator import Federation
 
@@ -72,6 +79,21 @@ def test_every_text_of_several_says_what_it_would_change() -> None:
         assert set(table) == set(get_args(record.model_fields[name].annotation)), name
 
 
+def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
+    """Laws, statuses, kinds of files, results and documents: the whole of each closed list."""
+    asked = {name for name in get_args(controls.Status) if name != "not_selected"}
+
+    assert set(evidence_words.PROFILES) == set(controls.PROFILES)
+    assert set(evidence_words.STATUSES) == asked
+    assert set(evidence_words.FILES) == {"derived", "signed", *get_args(Kind)}
+    assert set(evidence_words.DOCUMENTS) == set(get_args(Document))
+    assert set(evidence_words.RESULTS) == set(get_args(Result))
+    assert set(evidence_words.VERDICTS) == {0, 1, 2}
+    assert set(evidence_words.NARRATIVE) == set(FIELDS)
+    assert set(evidence_words.SEALED) == {KEPT, ERASED, NEVER}
+    assert set(words.EXPORTS) == set(PURPOSES)
+
+
 def test_a_round_is_told_with_hospitals_by_their_titles() -> None:
     """Who was used and who was missing, and why; no raw name."""
     body = {
@@ -108,12 +130,7 @@ def test_every_entry_of_a_whole_study_can_be_told() -> None:
 def test_no_page_promises_what_nobody_can_promise() -> None:
     """Nothing is called a success, compliant, secure or anonymous."""
     folder = Path(dashboard.__file__).parent
-    for path in [
-        *folder.glob("tabs/*.py"),
-        *folder.glob("views/*.py"),
-        folder / "words.py",
-        folder / "words_consortium.py",
-    ]:
+    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), *folder.glob("*words*.py")]:
         shown = re.findall(r'"([^"\n]*)"', path.read_text(encoding="utf-8"))
         told = [text for text in shown if FORBIDDEN.search(text)]
         assert told == [], path.name

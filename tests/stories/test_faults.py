@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_public_key,
+)
 
+from hub.demo.processes import CommandFailed
 from hub.federation.keeper import descendants
 from tests.stories.town import Town
 
@@ -69,6 +78,48 @@ def missing(told: Mapping[str, Any]) -> dict[str, str]:
     """Who was missing in the newest closed round."""
     rounds = told["rounds"]
     return dict(rounds[-1]["missing"]) if rounds else {}
+
+
+def test_a_hospital_that_the_others_suspend_is_refused_everywhere_within_a_minute(
+    town: Town,
+) -> None:
+    """Two sign: its node, its requests and its updates are refused, and the rounds go on."""
+    assert passes(town, "north")
+    assert passes(town, "west")
+    motion = town.ask_site("north", "suspend", "west.example", "--reason", "security")
+    if motion["state"] != "carried":
+        town.ask_site("south", "sign", motion["id"], "--yes")
+
+    town.until(lambda: not passes(town, "west"), 60)
+    town.until(lambda: refused(town, "west"), 60)
+    for site in ("north", "south"):
+        members = town.ask_site(site, "agreement")["members"]
+        assert members["west.example"] == "suspended"
+    assert passes(town, "north")
+
+    before = closed(town.told())
+    told = town.wait(lambda told: closed(told) >= before + 2)
+    assert set(told["rounds"][-1]["used"]) == {"north.example", "south.example"}
+
+
+def passes(town: Town, site: str) -> bool:
+    """Whether a request with this hospital's Flower key gets through the hub's public port."""
+    public = (Path(town.play.home(site)) / "keys" / "flower.pub").read_bytes()
+    pem = load_ssh_public_key(public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    trust = ssl.create_default_context(cafile=str(Path(town.play.hub) / "tls" / "ca.pem"))
+    with httpx.Client(verify=trust, base_url=town.play.address) as client:
+        headers = {"flwr-public-key": base64.b64encode(pem).decode()}
+        answer = client.post("/v1/fleet/get-run", content=b"x", headers=headers)
+    return answer.status_code != 404
+
+
+def refused(town: Town, site: str) -> bool:
+    """Whether the hub's API refuses this hospital's own signed request."""
+    try:
+        town.ask_site(site, "motions")
+    except CommandFailed as error:
+        return "suspended" in str(error)
+    return False
 
 
 def test_with_too_few_hospitals_the_round_is_aborted_and_recorded(town: Town) -> None:

@@ -22,7 +22,8 @@ from hub.demo.processes import Cast, CommandFailed
 from hub.settings import load_settings
 from hub.wiring import hub_rooms
 
-PATIENCE = 240.0
+PATIENCE = 600.0
+"""Seconds; a busy machine of two cores needs some, a quiet one none of them."""
 
 
 class Town:

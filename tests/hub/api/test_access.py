@@ -79,6 +79,7 @@ TABLE: dict[str, set[str]] = {
     "POST /logs/{log}/may": READERS,
     "GET /logs/{log}/tile/{path:path}": READERS,
     "POST /logs/{log}/exports": {"auditor", "researcher"},
+    "GET /logs/{log}/attachments": {"auditor", "researcher"},
     "GET /logs/{log}/sealed": READERS,
     "POST /logs/{log}/sealed": {"researcher", SITES},
     "GET /logs/{log}/sealed/{index}": READERS,

@@ -180,6 +180,22 @@ def test_a_proposed_study_without_a_log_is_no_trouble(world: World) -> None:
     assert rooms.mirror.heads() == []
 
 
+def test_a_clock_that_is_behind_is_named_at_the_first_contact(world: World) -> None:
+    """Nothing is mirrored yet, so nothing else would tell why nothing goes on."""
+    rooms = world.joined(founded=False)
+    world.hub.found()
+    for motion in list(world.hub.motions):
+        rooms.motions.sign(rooms.motions.find(motion), None, None)
+    world.time.forward(minutes=-30)
+    told: list[str] = []
+
+    Agent(rooms=rooms, supervisor=Quiet(Event()), say=told.append).tick()
+
+    assert any("ahead of this clock" in line and "NTP" in line for line in told), told
+    assert rooms.mirror.head(CONSORTIUM) is None
+    assert rooms.mirror.alarms() == []
+
+
 def test_the_supernode_ends_with_the_agent(rooms: Rooms) -> None:
     """Told to stop, nothing is left running."""
     stop = Event()
