@@ -23,7 +23,7 @@ def draw(study: Plain, found: Checked | None, sites: list[Plain]) -> None:
     names = tables.names_of(study["sites"])
     left, right = st.columns((2, 3), gap="large")
     with left:
-        standing(found)
+        _standing(found)
     with right:
         witnesses.draw(found, study["study"], names, sites)
     if session.identity().has("auditor", "researcher"):
@@ -50,12 +50,17 @@ def alarm(found: Checked) -> None:
         )  # fmt: skip
 
 
-def standing(found: Checked) -> None:
+def _standing(found: Checked) -> None:
     """What this process found about the log, and what that means."""
     st.subheader("Checkpoint")
     page.badge(found.standing)
     st.markdown(found.finding)
     st.markdown(f":gray[{words.STANDING_MEANS[found.standing]}]")
+    checkpoint(found)
+
+
+def checkpoint(found: Checked) -> None:
+    """Size and root, and the button that checks again."""
     if found.root:
         st.markdown(f"Size **{found.size}** · root `{found.root[:16]}…`")
     if st.button("Verify now", icon=":material/verified:", disabled=page.stale()):

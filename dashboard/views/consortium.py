@@ -139,7 +139,9 @@ def _witnesses(
 
 
 def _log(found: Checked, names: words.Names) -> None:
-    log.standing(found)
+    st.subheader("Checkpoint")
+    st.markdown(found.finding)
+    log.checkpoint(found)
     st.subheader("Entries")
     log.entries(found, names, CONSORTIUM)
 
