@@ -45,6 +45,7 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
         ],
         "Trust": [
             page_of("reports", "Reports", "fact_check", "reports", *AUDIT),
+            page_of("consortium", "Consortium", "diversity_3", "consortium"),
         ],
         "Operate": [
             page_of("sites", "Hospitals", "local_hospital", "sites"),

@@ -52,7 +52,7 @@ def serve(  # noqa: PLR0913 - one option each
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     public_url: Annotated[str | None, typer.Option(help="Address that browsers use.")] = None,
     policy_file: Annotated[
-        Path | None, typer.Option(help="Witness policy from outside the hub.")
+        Path | None, typer.Option(help="Witness policy from outside the hub, or a folder of them.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

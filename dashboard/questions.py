@@ -103,6 +103,14 @@ class Questions(ABC):
         """A charter with its text, signatures and refusals."""
         return dict(self._get(f"/charters/{safe(charter_id)}"))
 
+    def consortium(self) -> Plain:
+        """The consortium as the hub tells it; the log is what counts."""
+        return dict(self._get("/consortium"))
+
+    def motions(self) -> list[Plain]:
+        """Texts that wait for signatures, and the last that were carried."""
+        return list(self._get("/motions"))
+
     # ------------------------------------------------------------------ charters
 
     def check(self, draft: Plain) -> list[Plain]:
@@ -170,6 +178,10 @@ class Questions(ABC):
         query = {"from": old, "to": new}
         answer = read_json(self._call("GET", f"/logs/{safe(log)}/consistency", query=query))
         return [decoded(text, "a consistency proof") for text in dict(answer).get("hashes", [])]
+
+    def cosignatures(self, log: str) -> list[Plain]:
+        """The newest cosignature of each witness: `[{name, size, line}]`."""
+        return list(self._get(f"/logs/{safe(log)}/cosignatures"))
 
     def proof(self, log: str, index: int) -> bytes:
         """A tlog-proof of one entry."""

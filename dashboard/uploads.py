@@ -7,10 +7,14 @@ everybody else's pages need too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from compliance.errors import Refused
+from compliance.errors import Malformed, Refused
+from compliance.ledger.checkpoint import parse_text
+from compliance.ledger.policy import Policy
+from compliance.report import bag
 from compliance.report.verify import Report, Step, verify
+from compliance.signing.note import parse
 
 MOST_MIB = 20
 MOST_BYTES = MOST_MIB << 20
@@ -34,6 +38,23 @@ def check_size(data: bytes) -> None:
     if data.count(FOLDER_ENTRY) > MOST_FILES:
         words = f"This file holds more than {MOST_FILES} files. {elsewhere}"
         raise Refused("upload.files", sentence=words)
+
+
+def fitting(data: bytes, policies: Sequence[str]) -> str | None:
+    """The policy of the log that a bundle says it is about; whether that is so, the steps tell.
+
+    Raises:
+        Refused: the bundle is too large for this dashboard.
+        Malformed: one of the policies is none.
+    """
+    check_size(data)
+    try:
+        note = bag.read_zip(data)[1]["data/log/checkpoint"]
+        origin = parse_text(parse(note).text).origin
+    except (Malformed, KeyError):
+        return None
+    named = ((Policy.parse(text).log, text) for text in policies)
+    return next((text for log, text in named if log and log.name == origin), None)
 
 
 def verify_upload(

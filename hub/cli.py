@@ -7,7 +7,7 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -210,13 +210,22 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
         "studies": rooms.studies.all(),
     }
     lines = [f"Hub {rooms.settings.name} at {rooms.settings.address}: {state}; bundle: {answer}"]
-    lines += [f"  {row['title']}: {row['health']['state']}" for row in rooms.members.members()]
+    lines += [line for row in rooms.members.members() for line in _hospital(row)]
     lines += [
         f"  study {row['study']}: {row['title']}, {row['phase']}" for row in rooms.studies.all()
     ]
     say(plain, "\n".join(lines), as_json=as_json)
     if not plain["ready"]:
         raise typer.Exit(2)
+
+
+def _hospital(row: dict[str, Any]) -> list[str]:
+    """A hospital's state, and each log that it believes no more."""
+    lines = [f"  {row['title']}: {row['health']['state']}"]
+    for alarm in row["health"].get("alarmed", []):
+        said = f"{alarm['rule']}, heard {alarm['heard']}"
+        lines.append(f"    ALARM in log {alarm['log']}: {said}. Call the auditor.")
+    return lines
 
 
 def bundle_state(home: Path) -> str:

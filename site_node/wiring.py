@@ -130,7 +130,13 @@ class Rooms:
     @cached_property
     def statements(self) -> Statements:
         """Seals, keeps and delivers what this site says."""
-        return Statements(sessions=self.store, journal=self.journal, clock=self.clock, nonce=nonce)
+        return Statements(
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
+            node=lambda: self.keys.node,
+        )
 
     @cached_property
     def catalogue(self) -> Catalogue:

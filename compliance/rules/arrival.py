@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from compliance.errors import Malformed
 from compliance.records.envelope import Event, NotAnEvent, parse_event
@@ -21,6 +21,8 @@ from compliance.signing.note import MAX_BYTES, MAX_LINES, Note, parse
 LATENESS = timedelta(minutes=10)
 SEVERAL_LATENESS = timedelta(days=30)
 CLOCK = timedelta(minutes=10)
+OLDEST = timedelta(hours=24)
+"""How much older than a cosignature a later entry may be; texts that several sign may wait."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,20 @@ def check_clock(moment: datetime, now: str | None) -> Verdict:
     if now is not None and moment > seconds_of(now) + CLOCK:
         return Denied("time.clock", moment.isoformat(), now)
     return ALLOWED
+
+
+def predates(note: Note, time: str, cosigned: int) -> bool:
+    """Whether a statement is said to be much older than a cosignature that was given before it.
+
+    Whoever holds a stolen key could else put words into the past.
+
+    Args:
+        note: the statement with its signatures.
+        time: as it says itself.
+        cosigned: when the witness cosigned, s since 1970.
+    """
+    oldest = SEVERAL_LATENESS if len(note.lines) > 1 else OLDEST
+    return seconds_of(time) < datetime.fromtimestamp(cosigned, UTC) - oldest
 
 
 def signers_of(note: Note) -> frozenset[str]:

@@ -10,8 +10,8 @@ from compliance.errors import NotReady, Refused
 from compliance.report.exchange.modelcard import plain
 from compliance.report.export import RECEIPT
 from compliance.report.renewals import WITHIN_DAYS, Renewal, renewals
-from compliance.rules.fold import replay
-from dashboard import evidence_words, page, style, tables, words
+from compliance.rules.state import StudyState
+from dashboard import page, style, tables, words, words_evidence
 from dashboard.checking import Checked
 from dashboard.evidence import Exported, exported, receipt
 from dashboard.hub_client import open_hub
@@ -100,9 +100,9 @@ def _receipt(study: str, found: Checked, row: Exported) -> bytes | None:
 
 
 def _renewals(found: Checked, names: words.Names) -> None:
-    with page.problems():
-        hour = f"{page.now():%Y-%m-%dT%H:00:00Z}"
-        rows = _soon(found.root, hour, _entries=found.entries)
+    if not isinstance(found.state, StudyState):
+        return
+    rows = renewals(found.state.charter, f"{page.now():%Y-%m-%dT%H:%M:%SZ}")
     if not rows:
         st.markdown(f":gray[No document of this study ends within {WITHIN_DAYS} days.]")
         return
@@ -114,18 +114,12 @@ def _renewals(found: Checked, names: words.Names) -> None:
     )
 
 
-@st.cache_data(scope="session", ttl=KEPT_SECONDS, max_entries=10, show_spinner=False)
-def _soon(root: str, hour: str, *, _entries: tuple[bytes, ...]) -> list[Renewal]:
-    """What ends soon; kept a while, since the fold of a long log takes seconds."""
-    return renewals(replay(_entries).charter, hour)
-
-
 def _renewal(row: Renewal, names: words.Names) -> Plain:
     left = f"{row.days_left} days left" if row.days_left >= 0 else "✕ ended"
     who = [words.speaker(key, names) for key in row.renew]
     return {
         "Whose": words.hospital(row.site, names) if row.site else "Everybody's",
-        "Document": f"{evidence_words.DOCUMENTS[row.document]}: {plain(row.ref)}",
+        "Document": f"{words_evidence.DOCUMENTS[row.document]}: {plain(row.ref)}",
         "Ends": style.moment(row.expires),
         "Left": left,
         "Who renews": words.listed(who),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from compliance.records.reasons import Stopped
 from dashboard import page, session, style, tables, words
-from dashboard.checking import signers
+from dashboard.reading import signers
 from dashboard.tabs import records, supposing
 
 Plain = dict[str, Any]

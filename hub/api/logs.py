@@ -105,6 +105,13 @@ def cosign(log: str, caller: Hospital, hub: Hub) -> Response:
     return Response(status_code=204)
 
 
+@routes.get("/cosignatures")
+def cosignatures(log: str, caller: Member, hub: Hub) -> list[dict[str, object]]:
+    """The newest cosignature of each witness; whoever has the entries can verify it."""
+    _may_read(caller, hub, log)
+    return hub.ledger.cosignatures(log)
+
+
 @routes.get("/state")
 def state(log: str, caller: Member, hub: Hub) -> dict[str, Any]:
     """The fold result with the size and root it belongs to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
 
@@ -12,9 +12,12 @@ from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
 from compliance.ledger.cosign import check_cosignature
 from compliance.ledger.merkle import leaf_hash
 from compliance.ledger.policy import AHEAD_SECONDS, Policy
+from compliance.records.envelope import parse_event
 from compliance.records.types import time_text
+from compliance.rules.arrival import predates
 from compliance.rules.logs import State, family_of
 from compliance.rules.state import StudyState
+from compliance.rules.verdict import Denied
 from compliance.signing.keys import SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line
 from hub.storage import ledger as rows
@@ -53,6 +56,20 @@ def due(newest: rows.CheckpointRow | None, size: int, now: datetime, pause: floa
         return False
     age = now - datetime.fromisoformat(newest.issued_at)
     return size - newest.size >= MANY or age >= timedelta(seconds=pause)
+
+
+def check_age(session: Transaction, log: str, note: bytes) -> None:
+    """Take no statement that the witnesses would have to call words put into the past.
+
+    Raises:
+        Refused: it is a day older than a cosignature of this log, and one hand signed it.
+    """
+    parsed, cosigned = parse(note), rows.last_cosigned(session, log)
+    said = parse_event(parsed.text, kinds=family_of(log).kinds).time
+    if predates(parsed, said, cosigned):
+        before = time_text(datetime.fromtimestamp(cosigned, UTC))
+        denied = Denied("time.order", said, f"cosigned at {before}")
+        raise denied.refusal()
 
 
 def assembled(session: Transaction, row: rows.CheckpointRow) -> bytes:

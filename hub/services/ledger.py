@@ -151,6 +151,7 @@ class LedgerService(LogBook):
         verdict = family.judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
             raise refused(verdict)
+        checkpoints.check_age(session, log, note)
         index = state.size
         family.advance(state, note, index)
         kind = put_entry(session, log, note, state)

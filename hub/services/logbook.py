@@ -197,6 +197,13 @@ class LogBook:
         """Hashes that prove that the log of `old` entries is the beginning of `new`."""
         return self.state_of(log).tree.consistency(old, new)
 
+    def cosignatures(self, log: str) -> list[dict[str, object]]:
+        """How far each witness has come: its newest line, and the size that it is about."""
+        with self._database.reading() as session:
+            must_exist(session, log)
+            found = rows.newest_cosignatures(session, log)
+        return [{"name": row.key_name, "size": row.size, "line": row.line} for row in found]
+
     def policy(self, log: str) -> str:
         """The policy that follows from charter or agreement and the keys in force."""
         return family_of(log).policy(self.state_of(log))

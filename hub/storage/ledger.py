@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import DDL, LargeBinary, Table, Text, bindparam, event, func, insert, select, update
+from sqlalchemy import (
+    DDL,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    event,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.schema import ExecutableDDLElement
 
 from hub.storage.database import Base
+
+NEWEST = 64
+"""Lines of which the latest time is sought: those of the newest checkpoints."""
 
 
 class LogRow(Base):
@@ -203,6 +218,22 @@ def cosignatures(session: Session, study: str, size: int) -> list[CosignatureRow
     """Every cosignature of one checkpoint, by witness."""
     query = select(CosignatureRow).where(CosignatureRow.study == study, CosignatureRow.size == size)
     return list(session.scalars(query.order_by(CosignatureRow.key_name)))
+
+
+def last_cosigned(session: Session, study: str) -> int:
+    """When a witness cosigned one of the newest checkpoints last, s since 1970; 0 for never."""
+    query = select(CosignatureRow.time).where(CosignatureRow.study == study)
+    newest = query.order_by(CosignatureRow.size.desc()).limit(NEWEST)
+    return max(session.scalars(newest), default=0)
+
+
+def newest_cosignatures(session: Session, study: str) -> list[CosignatureRow]:
+    """The newest cosignature of each witness, by its key's name."""
+    row = CosignatureRow
+    mine = select(row.key_name, func.max(row.size)).where(row.study == study)
+    query = select(row).where(row.study == study)
+    query = query.where(tuple_(row.key_name, row.size).in_(mine.group_by(row.key_name)))
+    return list(session.scalars(query.order_by(row.key_name)))
 
 
 def add_cosignature(session: Session, row: CosignatureRow) -> None:

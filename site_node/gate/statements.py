@@ -10,7 +10,8 @@ from compliance.errors import NotReady, Refused, Unreachable
 from compliance.ledger.merkle import leaf_hash
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.envelope import parse_event, write_event
-from compliance.records.types import time_text
+from compliance.records.types import seconds_of, time_text
+from compliance.rules.arrival import LATENESS
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 from site_node.gate.hub_client import HubClient
@@ -20,6 +21,7 @@ from site_node.store import studies as documents
 from site_node.store.journal import Sessions, Transaction
 
 ALREADY = ("event.replay", "site.withdrawn")
+TOO_OLD = "time.order"
 NOT_HEARD = ("request.site", "request.signature", "request.time", "request.replay")
 """The hub did not listen to this hospital at all: nothing was said of the statement, it waits."""
 
@@ -32,13 +34,20 @@ class Statements:
         journal: the site's own record.
         clock: the time now.
         nonce: 32 hex digits, new each time.
+        node: the node key, for what is said again.
     """
 
     def __init__(
-        self, *, sessions: Sessions, journal: Journal, clock: Clock, nonce: Callable[[], str]
+        self,
+        *,
+        sessions: Sessions,
+        journal: Journal,
+        clock: Clock,
+        nonce: Callable[[], str],
+        node: Callable[[], SigningKey],
     ) -> None:
         self._sessions, self._journal = sessions, journal
-        self._clock, self._nonce = clock, nonce
+        self._clock, self._nonce, self._node = clock, nonce, node
 
     def seal(self, kind: str, body: dict[str, Any], *, log: str, key: SigningKey) -> bytes:
         """Make one signed note; it is not kept yet."""
@@ -68,7 +77,8 @@ class Statements:
         """Hand over what waits, oldest first; returns how many were taken.
 
         A refusal of the hub is remembered with its rule and not tried again; an unreachable hub
-        leaves everything waiting.
+        leaves everything waiting. What waited so long that the log went on is said again with the
+        time of now.
         """
         with self._sessions() as session:
             rows = outbox.waiting_notes(session)
@@ -105,11 +115,22 @@ class Statements:
             if error.rule in ALREADY:
                 outbox.mark_delivered(session, row.text_sha256, time_text(self._clock()))
                 return 1
+            if error.rule == TOO_OLD:
+                self._say_again(session, row)
             outbox.mark_refused(session, row.text_sha256, error.rule)
             self._journal.within(
                 session, "refused.by.hub", study=row.study, rule=error.rule, said=str(error)
             )
         return 0
+
+    def _say_again(self, session: Transaction, row: outbox.OutboxRow) -> None:
+        """Keep the same words with the time of now, if they waited and need no person's key."""
+        event, node = parse_event(parse(row.note).text), self._node()
+        waited = self._clock() - seconds_of(event.time) > LATENESS
+        if not waited or event.actor != node.name or event.sealed or not event.log:
+            return
+        note = self.seal(event.type, event.body.plain(), log=event.log, key=node)
+        self.keep(session, note, study=row.study, way=row.way)
 
     def waiting(self) -> int:
         """How many statements wait for the hub."""

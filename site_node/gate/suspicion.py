@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from compliance.canonical import sha256_id
@@ -17,16 +17,13 @@ from compliance.ledger.merkle import check_consistency
 from compliance.records.agreement import Agreement
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event
-from compliance.records.types import Record, seconds_of, time_text
-from compliance.rules.arrival import SEVERAL_LATENESS
+from compliance.records.types import Record, time_text
+from compliance.rules.arrival import predates
 from compliance.rules.logs import family_of
 from compliance.signing.keys import VerifierKey
 from compliance.signing.note import parse
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import CONSORTIUM
-
-OLDEST = timedelta(hours=24)
-"""How much older than the last cosignature a new entry may be; texts that several sign wait."""
 
 
 class Contradiction(Refused):
@@ -118,8 +115,9 @@ def _check_mine(me: Identity, mine: Any, entry0: bytes, *, signed_here: bool) ->
 def check_age(log: str, new: Sequence[bytes], start: int, cosigned: int) -> None:
     """Refuse an entry that is said to be much older than what was cosigned here before it.
 
-    Whoever holds a stolen key could else put words into the past. A site that was down for days
-    meets no such entry: all of them are newer than its own last cosignature.
+    A site that was down for days meets no such entry: all of them are newer than its own last
+    cosignature. Nor does a site that cosigned a log that was quiet for days: an honest hub takes no
+    statement that is so much older than the cosignatures it has.
 
     Args:
         log: which log.
@@ -129,13 +127,12 @@ def check_age(log: str, new: Sequence[bytes], start: int, cosigned: int) -> None
     """
     if not cosigned:
         return
-    before = datetime.fromtimestamp(cosigned, UTC)
     for offset, data in enumerate(new):
         note = parse(data)
-        oldest = SEVERAL_LATENESS if len(note.lines) > 1 else OLDEST
         said = parse_event(note.text, kinds=family_of(log).kinds).time
-        if seconds_of(said) < before - oldest:
-            finding = f"entry {start + offset} says {said}, cosigned was {time_text(before)}."
+        if predates(note, said, cosigned):
+            before = time_text(datetime.fromtimestamp(cosigned, UTC))
+            finding = f"entry {start + offset} says {said}, cosigned was {before}."
             raise contradiction("time.clock", finding)
 
 

@@ -52,6 +52,10 @@ RULES = {
 PATIENCE = timedelta(hours=1)
 
 
+class ClockBehind(NotReady):
+    """The log seems to come from the future; one of the two clocks is wrong."""
+
+
 @dataclass(frozen=True)
 class Step:
     """What one look at a log came to: `same`, `mirrored`, `cosigned`, `outrun` or `alarm`.
@@ -178,7 +182,7 @@ class Witness:
             return fold(known.study, state, new, known.size, time_text(self._clock()))
         except Refused as error:
             if error.rule == "time.clock":  # this clock may be the wrong one: no evidence of a lie
-                raise NotReady(
+                raise ClockBehind(
                     "an entry of the log is more than ten minutes ahead of this clock.",
                     "Set this clock by NTP; nothing was cosigned.",
                 ) from error
@@ -259,7 +263,10 @@ class Witness:
         return checkpoint.size
 
     def silent(self, study: str, now: datetime) -> list[str]:
-        """Statements of ours that the log does not show after an hour: an alarm, no refusal."""
+        """Statements that the hub took from us and the log does not show after an hour: an alarm.
+
+        Asked right after a step, when this mirror is as long as the hub's newest checkpoint.
+        """
         before = time_text(now - PATIENCE)
         with self._sessions() as session:
             return [row.text_sha256 for row in outbox.missing_notes(session, study, before)]

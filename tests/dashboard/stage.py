@@ -42,10 +42,11 @@ class Stage(House):
     Args:
         home: the hub's home, made here.
         tls: whether it will be served, with a certificate of its own.
+        house: as `House`.
     """
 
-    def __init__(self, home: Path, *, tls: bool = False) -> None:
-        super().__init__(home)
+    def __init__(self, home: Path, *, tls: bool = False, **house: Any) -> None:
+        super().__init__(home, **house)
         if tls:
             (home / "tls" / "ca.pem").unlink()
             make_authority(home / "tls", make.HUB, "127.0.0.1", datetime.now(UTC))

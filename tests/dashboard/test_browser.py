@@ -230,6 +230,32 @@ def test_an_administrator_sees_hospitals_and_people(context: BrowserContext, sho
     picture(page, "account")
 
 
+def test_an_auditor_reads_the_consortium_from_its_own_log(
+    context: BrowserContext, show: Shown
+) -> None:
+    """Agreement, members, a text that waits, witnesses and a hospital's alarm; nothing to sign."""
+    page = sign_in(context, show, "aya")
+    page.get_by_role("link", name="Consortium", exact=True).click()
+    expect(page.get_by_text("2 of 3: one hospital may be down").first).to_be_visible()
+    expect(page.get_by_text("A hospital believes a log no more.")).to_be_visible()
+    picture(page, "consortium-agreement")
+    for name, wanted in (
+        ("Members", "Keys in force"),
+        ("Registry", "Flower bundles released"),
+        ("Studies", "Studies on record"),
+        ("Motions", "Waiting for signatures (1)"),
+        ("Witnesses", "Witnesses"),
+        ("Log", "Entries"),
+    ):
+        part(page, name)
+        expect(page.get_by_role("heading", name=wanted)).to_be_visible()
+        picture(page, f"consortium-{name.lower()}")
+    part(page, "Motions")
+    command = f"consilium site sign {show.motion.removeprefix('sha256:')[:12]}"
+    expect(page.get_by_text(command)).to_be_visible()
+    expect(page.get_by_role("button", name="Sign", exact=True)).to_have_count(0)
+
+
 def test_a_page_of_another_role_stays_shut(context: BrowserContext, show: Shown) -> None:
     """A deep link draws the panel that says which role is needed, and nothing else."""
     page = sign_in(context, show, "celine")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import hub_client, session
@@ -28,6 +29,7 @@ PAGES = {
     "study": ("researcher", "steward", "auditor", "admin"),
     "reports": ("auditor",),
     "sites": ("researcher", "steward", "auditor", "admin"),
+    "consortium": ("researcher", "steward", "auditor", "admin"),
     "people": ("admin",),
     "account": ("researcher", "steward", "auditor", "admin"),
 }
@@ -60,6 +62,7 @@ def draw(stage: Stage, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(hub_client, "TRANSPORT", wire)
 
     def page(name: str, who: str = "celine", token: str | None = None, **query: str) -> AppTest:
+        st.cache_resource.clear()  # every AppTest has the same session
         held = stage.tokens[who] if token is None else token
         monkeypatch.setattr(session, "cookies", lambda: {given.cookie: held})
         at = AppTest.from_file(str(APP), default_timeout=30)

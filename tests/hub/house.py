@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,11 +69,17 @@ class House:
     Args:
         home: the hub's home, made here.
         database_url: another database than the hub's own file.
+        random: another source of what the hub draws.
     """
 
-    def __init__(self, home: Path, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database_url: str | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self.home, self.time = home, Time()
-        self._url = database_url
+        self._url, self._random = database_url, random
         self._nonce = 0
         self._made: list[Rooms] = []
         make_home(home)
@@ -83,7 +91,7 @@ class House:
         """The hub's parts as another process over the same home would make them."""
         settings = load_settings(self.home, database_url=self._url)
         passwords = Passwords(hasher=CHEAP, patience=0)
-        made = Rooms(settings, clock=self.time, passwords=passwords)
+        made = Rooms(settings, clock=self.time, passwords=passwords, random=self._random)
         self._made.append(made)
         return made
 

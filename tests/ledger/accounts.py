@@ -36,8 +36,9 @@ class Account:
         self.spent: dict[Pair, Decimal] = {}
         self.stopped = False
         self.closed = False
+        self.time = ""
         self.round: dict[str, Any] | None = None
-        self.sent: dict[str, str] = {}
+        self.sent: dict[str, dict[str, Any]] = {}
         self.nonces: set[Pair] = set()
         self._begin(note)
 
@@ -45,7 +46,7 @@ class Account:
         signers = self._verified(note, self.keys)
         self.signed = hospitals(self.charter, signers)
         assert len(self.signed) >= self.charter["signatures_required"], "too few signed"
-        assert VerifierKey.parse(self.charter["researcher"]).name in signers
+        assert VerifierKey.parse(self.charter["researcher"]).name in signers, "not proposed"
         self.caps = caps_of(self.charter)
 
     def _verified(self, note: Note, keys: dict[str, VerifierKey]) -> set[str]:
@@ -74,6 +75,7 @@ class Account:
         self.nonces.add(pair)
         act = getattr(self, "_" + fields["type"].replace(".", "_"), None)
         if act is not None:
+            self.time = fields["time"]
             act(fields["body"], fields["actor"], signers)
 
     def _round_opened(self, body: dict[str, Any], actor: str, signers: set[str]) -> None:
@@ -82,9 +84,14 @@ class Account:
         assert not self.closed, "opened although it was closed"
         assert set(body["sites"]) <= self.active, "a hospital without its signature"
         assert len(body["sites"]) >= self.charter["min_sites"]
+        self._in_term()
         assert body["bundle_sha256"] == self.charter["bundle_sha256"]
         assert self.round is None
         self.round, self.sent = body, {}
+
+    def _in_term(self) -> None:
+        assert self.charter["starts"] <= self.time, "before the charter starts"
+        assert self.time <= self.charter["expires"], "after the charter expired"
 
     def _update_submitted(self, body: dict[str, Any], actor: str, signers: set[str]) -> None:
         site = actor.removesuffix("/node")
@@ -92,20 +99,24 @@ class Account:
         assert signers == {f"{site}/node"}
         assert self.round is not None
         assert not self.stopped
+        self._in_term()
+        assert self.time <= self.round["deadline"], "after the deadline"
         assert site in set(self.round["sites"]) & self.active, "not asked, or it left"
-        assert pair not in self.gone, "withdrawn data"
+        assert pair not in self.gone, "sent of withdrawn data"
         assert body["n"] >= self.charter["min_examples"]
         epsilon = Decimal(body["dp"]["epsilon"])
-        assert epsilon >= 0
+        assert epsilon >= 0, "a negative cost"
         self.spent[pair] = self.spent.get(pair, Decimal(0)) + epsilon
         assert self.spent[pair] <= self.caps[pair], "more than was signed"
-        self.sent[site] = body["update_sha256"]
+        self.sent[site] = body
 
     def _round_closed(self, body: dict[str, Any], actor: str, signers: set[str]) -> None:
         assert actor.endswith("/events")
         assert self.round is not None
         assert set(body["used"]) <= self.active, "an update of one who left is used"
-        assert all(self.sent[site] == used for site, used in body["used"].items())
+        for site, used in body["used"].items():
+            assert self.sent[site]["update_sha256"] == used, "another update than was sent"
+            assert (site, self.sent[site]["dataset"]) not in self.gone, "withdrawn data is used"
         named = [*body["used"], *body["excluded"], *body["missing"]]
         assert sorted(named) == self.round["sites"], "dropped in silence"
         self.round = None

@@ -1,12 +1,20 @@
-"""Every attack of design/ledger.md §14 has its test, and at which level; a lost test is noticed."""
+"""Every attack of design/ledger.md §14 has its tests, and each goes red without its guard.
+
+`TABLE` names every test of an attack; `attack_guards.TRIALS` one at each level with its guards.
+"""
 
 from __future__ import annotations
 
 import ast
 import functools
+import json
+import subprocess
+import sys
 
 import pytest
 
+from tests.guards import without
+from tests.ledger.attack_guards import TRIALS
 from tests.shared import ROOT
 
 HTTP = "tests/ledger/test_over_http.py: test_the_door_refuses_and_names_every_attack"
@@ -46,6 +54,7 @@ TABLE: dict[str, list[str]] = {
         f"{ROWS}: test_a_witness_that_saw_the_log_refuses_the_changed_one",
         f"{WITNESS}: test_a_rewritten_history_gets_no_cosignature_and_raises_an_alarm",
         f"{LYING}: test_a_hub_that_rewrites_its_log_is_caught_by_every_hospital",
+        f"{LYING}: test_an_auditor_refutes_the_bundle_of_a_hub_that_rewrote_its_log",
     ],
     "another_history_of_the_same_length_is_refused": [
         f"{HISTORIES}: test_another_history_of_the_same_length_is_refused",
@@ -95,6 +104,7 @@ TABLE: dict[str, list[str]] = {
         f"{CHARTERS}: test_a_late_signer_joins_with_its_own_key",
         f"{PROPOSALS}: test_a_database_that_says_signed_launches_nothing",
         f"{LIFE}: test_no_sequence_of_statements_leads_round_signatures_budget_or_withdrawal",
+        f"{LIFE}: test_without_its_guard_a_promise_is_broken_and_noticed",
     ],
     "data_terms_bind_the_purpose": [f"{CHARTERS}: test_data_terms_bind_the_purpose"],
     "nobody_is_dropped_in_silence": [
@@ -190,3 +200,25 @@ def test_every_attack_has_its_test(row: str) -> None:
     for place in TABLE[row]:
         file, _, name = place.partition(": ")
         assert name in names_in(file), place
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_every_attack_has_a_trial_with_guards_that_are_there(row: str) -> None:
+    """Whoever moves a guard or a test is told here which trial would try nothing any more."""
+    for trial in TRIALS[row]:
+        file, _, name = trial.test.partition("[")[0].partition("::")
+        assert name in names_in(file), trial.test
+        for guard in trial.guards:
+            without(guard)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("row", TABLE)
+def test_an_attack_is_not_refused_without_its_guard(row: str) -> None:
+    """Each trial of the attack goes red when its guards are taken out of the program."""
+    words = [sys.executable, "-m", "tests.ledger.without", row]
+    done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=600)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert [told for told in found if told["outcome"] != "red"] == []
+    assert len(found) == len(TRIALS[row])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -120,16 +120,25 @@ def check(files: Mapping[str, bytes], world: Federation, **how: Any) -> Report:
 
 def forced(files: Mapping[str, bytes], world: Federation, entries: list[bytes]) -> dict[str, bytes]:
     """The same bundle over other entries: hub and all witnesses sign whatever stands there."""
-    leaves = [leaf_hash(entry) for entry in entries]
-    tiles = {f"data/log/{path}": data for path, data in tile_files(leaves, entries).items()}
-    gone: dict[str, bytes | None] = {
-        path: None for path in files if path.startswith("data/log/tile/")
-    }
-    checkpoint = Checkpoint(make.ORIGIN, len(entries), root(leaves))
-    return lied(files, gone | tiles | {"data/log/checkpoint": cosigned(checkpoint, world)})
+    checkpoint = Checkpoint(
+        make.ORIGIN, len(entries), root([leaf_hash(entry) for entry in entries])
+    )
+    note = cosigned(checkpoint, world)
+    return lied(files, over(files, entries) | {"data/log/checkpoint": note})
 
 
-def lied(files: Mapping[str, bytes], changes: Mapping[str, bytes | None]) -> dict[str, bytes]:
+def over(files: Mapping[str, bytes], entries: Sequence[bytes]) -> dict[str, bytes | None]:
+    """The changes that put other entries into a bundle."""
+    tiles = tile_files([leaf_hash(entry) for entry in entries], entries)
+    gone = dict.fromkeys(path for path in files if path.startswith("data/log/tile/"))
+    return gone | {f"data/log/{path}": data for path, data in tiles.items()}
+
+
+def lied(
+    files: Mapping[str, bytes],
+    changes: Mapping[str, bytes | None],
+    exporter: SigningKey | None = None,
+) -> dict[str, bytes]:
     """Change files of a bundle (None takes one away), rebuild every manifest, sign again."""
     made = {path: data for path, data in files.items() if path not in changes}
     made |= {path: data for path, data in changes.items() if data is not None}
@@ -141,7 +150,7 @@ def lied(files: Mapping[str, bytes], changes: Mapping[str, bytes | None]) -> dic
     made[bag.MANIFEST] = bag.manifest(payload)
     checkpoint = parse_text(parse(made["data/log/checkpoint"]).text)
     text = manifest_text(checkpoint, made[bag.MANIFEST])
-    made["manifest.note"] = seal(text, make.key(HUB))
+    made["manifest.note"] = seal(text, exporter or make.key(HUB))
     made.pop(bag.TAG_MANIFEST)
     tags = {path: data for path, data in made.items() if path not in payload}
     made[bag.TAG_MANIFEST] = bag.manifest(tags)

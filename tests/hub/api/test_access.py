@@ -73,6 +73,7 @@ TABLE: dict[str, set[str]] = {
     "GET /logs/{log}/proof/{index}": READERS,
     "GET /logs/{log}/consistency": READERS,
     "POST /logs/{log}/cosignatures": {SITES},
+    "GET /logs/{log}/cosignatures": READERS,
     "GET /logs/{log}/state": READERS,
     "GET /logs/{log}/policy": READERS,
     "POST /logs/{log}/may": READERS,

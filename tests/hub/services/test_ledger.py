@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -104,6 +106,22 @@ def test_a_statement_from_the_future_is_refused(house, study):
         house.rooms.ledger.append(study, note)
 
     assert refusal.value.rule.startswith("time.")
+
+
+@pytest.mark.parametrize(("hours", "allowed"), [(23, True), (25, False)])
+def test_words_from_before_the_cosignatures_of_a_quiet_log_are_refused(
+    house, study, hours, allowed
+):
+    """A witness would call them put into the past: whoever waited so long says it again."""
+    note = house.limit(NORTH)
+    house.time.forward(hours=hours)
+    house.witness(SOUTH)
+    size = house.rooms.ledger.size(study)
+
+    with nullcontext() if allowed else pytest.raises(Refused, match="older than the log allows"):
+        house.rooms.ledger.append(study, note)
+
+    assert (house.rooms.ledger.size(study) > size) is allowed
 
 
 def test_a_checkpoint_is_issued_at_once_for_urgent_statements(house, study):

@@ -212,6 +212,45 @@ def test_a_withdrawal_is_in_the_log_at_once(world: World, rooms: Rooms) -> None:
     assert rooms.witness.step(STUDY).outcome == "cosigned"
 
 
+def test_a_withdrawal_that_waited_too_long_is_said_again(world: World, rooms: Rooms) -> None:
+    """The hub was away and its log went on: the old words are refused, the hospital leaves."""
+    rooms.steward.approve(STUDY, SECRET, None)
+    world.launch()
+    rooms.witness.step(STUDY)
+    world.hub.away = True
+    rooms.steward.withdraw(STUDY, "consent")
+    world.time.forward(hours=2)
+    world.hub.away = False
+    world.hub.open_round()
+
+    rooms.steward.keep_word()
+    assert world.hub.log.state is not None
+    assert world.hub.log.state.withdrawn == set()
+    rooms.steward.keep_word()
+
+    assert world.hub.log.state.withdrawn == {US}
+    assert rooms.witness.step(STUDY).outcome == "cosigned"
+    world.time.forward(hours=2)
+    assert rooms.witness.silent(STUDY, world.time.now) == []
+    assert rooms.statements.waiting() == 0
+
+
+def test_a_fresh_statement_that_is_too_old_for_the_log_is_not_said_for_ever(
+    world: World, rooms: Rooms
+) -> None:
+    """A clock that is an hour late makes the same mistake again: once is enough."""
+    rooms.steward.approve(STUDY, SECRET, None)
+    world.launch()
+    rooms.witness.step(STUDY)
+    world.time.forward(hours=1)
+    world.hub.open_round()
+    world.time.forward(hours=-1)
+
+    rooms.steward.withdraw(STUDY, "consent")
+
+    assert rooms.statements.waiting() == 0
+
+
 def test_a_withdrawal_before_the_launch_is_said_as_soon_as_there_is_a_log(
     world: World, rooms: Rooms
 ) -> None:
