@@ -44,8 +44,8 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
             page_of("study", "Study", "lab_research", "study", hidden=True),
         ],
         "Trust": [
-            page_of("reports", "Reports", "fact_check", "reports", *AUDIT),
             page_of("consortium", "Consortium", "diversity_3", "consortium"),
+            page_of("reports", "Reports", "fact_check", "reports", *AUDIT),
         ],
         "Operate": [
             page_of("sites", "Hospitals", "local_hospital", "sites"),

@@ -62,7 +62,7 @@ class Preview:
         size: entries of the log in it.
         as_of: time of the newest cosignature.
         profiles: laws that it answers to.
-        files: every path, with its kind (a key of `words_evidence.FILES`).
+        files: every path, with its kind (a key of `evidence_words.FILES`).
         clauses: rows of `controls.json` of these laws.
         statement: what all this is, and is not.
     """

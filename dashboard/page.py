@@ -153,7 +153,7 @@ def policies() -> list[str]:
     """The policies that the operator obtained: one file, or a folder with one for each log.
 
     Raises:
-        NotReady: one cannot be read.
+        NotReady: one of them cannot be read.
     """
     path = session.settings().policy_file
     if path is None:

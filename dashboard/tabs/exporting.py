@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import page, style, words, words_evidence
+from dashboard import evidence_words, page, style, words
 from dashboard.checking import Checked
 from dashboard.evidence import Preview, grouped, preview
 from dashboard.hub_client import open_hub
@@ -20,7 +20,7 @@ SHOWN = 6
 
 def ask() -> Plain:
     """Ask what the export is for and what is in it; gives the body of the act."""
-    kinds, laws = words.EXPORTS, words_evidence.PROFILES
+    kinds, laws = words.EXPORTS, evidence_words.PROFILES
     one, two = st.columns((2, 3))
     purpose = one.selectbox("For", list(kinds), format_func=kinds.__getitem__)
     chosen = two.multiselect(
@@ -73,14 +73,14 @@ def _clauses(told: Preview) -> None:
     st.markdown(f":gray[What this log holds for each law that was chosen. {told.statement}]")
     for law in told.profiles:
         rows = [row for row in told.clauses if row["id"].startswith(f"{law}-")]
-        with st.expander(f"**{words_evidence.PROFILES[law]}**: {counted(rows)}"):
+        with st.expander(f"**{evidence_words.PROFILES[law]}**: {counted(rows)}"):
             st.table([_clause(row) for row in rows], border="horizontal")
 
 
 def counted(rows: list[Plain]) -> str:
     """How many clauses stand where; not a score, for none is better than another."""
     found = Counter(str(row["status"]) for row in rows)
-    words_of = words_evidence.STATUSES
+    words_of = evidence_words.STATUSES
     return " · ".join(f"{found[name]} {words_of[name]}" for name in words_of if found[name])
 
 
@@ -88,7 +88,7 @@ def _clause(row: Mapping[str, Any]) -> Plain:
     return {
         "Clause": row["clause"],
         "About": row["subject"],
-        "In this log": words_evidence.STATUSES[row["status"]],
+        "In this log": evidence_words.STATUSES[row["status"]],
         "Entries": ranges(row["entries"]),
         "What the log cannot say": row["outside"] or style.MINUS,
     }
@@ -105,7 +105,7 @@ def _files(told: Preview) -> None:
     st.subheader("Files")
     st.markdown(f"`{told.name}`")
     rows = [
-        {"File": f"`{path}`", "Why it can be believed": words_evidence.FILES[kind]}
+        {"File": f"`{path}`", "Why it can be believed": evidence_words.FILES[kind]}
         for path, kind in grouped(told.files)
     ]
     with st.expander(f"All {len(told.files)} files", icon=":material/folder_open:"):

@@ -11,7 +11,7 @@ from compliance.report.exchange.modelcard import plain
 from compliance.report.export import RECEIPT
 from compliance.report.renewals import WITHIN_DAYS, Renewal, renewals
 from compliance.rules.state import StudyState
-from dashboard import page, style, tables, words, words_evidence
+from dashboard import evidence_words, page, style, tables, words
 from dashboard.checking import Checked
 from dashboard.evidence import Exported, exported, receipt
 from dashboard.hub_client import open_hub
@@ -119,7 +119,7 @@ def _renewal(row: Renewal, names: words.Names) -> Plain:
     who = [words.speaker(key, names) for key in row.renew]
     return {
         "Whose": words.hospital(row.site, names) if row.site else "Everybody's",
-        "Document": f"{words_evidence.DOCUMENTS[row.document]}: {plain(row.ref)}",
+        "Document": f"{evidence_words.DOCUMENTS[row.document]}: {plain(row.ref)}",
         "Ends": style.moment(row.expires),
         "Left": left,
         "Who renews": words.listed(who),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from compliance.errors import ConsiliumError
 from compliance.report.narrative import FIELDS, MARKER, Narrative
-from dashboard import words, words_evidence
+from dashboard import evidence_words, words
 from dashboard.drafting import write_draft
 from dashboard.narrating import card_now, faults, narrative_from, shown
 
@@ -42,7 +42,7 @@ def look(entries: tuple[bytes, ...], model: str, narrative: Narrative, names: wo
         return
     with st.expander("The card", expanded=any(narrative.plain().values())):
         for name in FIELDS:
-            st.markdown(f"**{words_evidence.NARRATIVE[name][0]}**")
+            st.markdown(f"**{evidence_words.NARRATIVE[name][0]}**")
             st.text(narrative.say(name))
         st.table(_facts(told, names), border="horizontal", hide_header=True)
         st.markdown(f":gray[{told['limits']}]")
@@ -60,7 +60,7 @@ def _card(model: str, said: Plain, size: int, *, _entries: tuple[bytes, ...]) ->
 
 
 def _field(study: str, name: str, known: str) -> str:
-    label, what = words_evidence.NARRATIVE[name]
+    label, what = evidence_words.NARRATIVE[name]
     return st.text_area(
         label, known, key=f"card {study} {name}", max_chars=MOST, placeholder=what, height=90
     )
@@ -70,7 +70,7 @@ def _keep(kept: Plain, study: str, told: dict[str, str]) -> None:
     """Keep the texts for the act, or say which of them cannot stand in a card."""
     wrong = faults(told)
     for name, why in wrong.items():
-        label = words_evidence.NARRATIVE[name][0]
+        label = evidence_words.NARRATIVE[name][0]
         st.error(f"**{label}** cannot stand in a card: {why}.", icon=":material/error:")
     if not wrong:
         kept[study] = told

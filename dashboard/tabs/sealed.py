@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from compliance.errors import NotProven, Refused
-from dashboard import page, session, style, tables, words, words_evidence
+from dashboard import evidence_words, page, session, style, tables, words
 from dashboard.checking import Checked
 from dashboard.hub_client import HubClient, open_hub
 from dashboard.reading import kind_of
@@ -21,7 +21,7 @@ def draw(study: Plain, found: Checked) -> None:
     """List what is sealed; whoever may, opens one."""
     number = study["study"]
     with st.expander("Sealed remarks and details", icon=":material/lock:"), open_hub() as hub:
-        st.markdown(f":gray[{words_evidence.WHO_OPENS}]")
+        st.markdown(f":gray[{evidence_words.WHO_OPENS}]")
         rows = page.ask(f"sealed {number}", lambda: hub.sealed(number))
         if not rows:
             page.empty("No entry commits to a sealed detail.", "A review may bring one.")
@@ -38,7 +38,7 @@ def _row(row: Plain, found: Checked, names: words.Names) -> Plain:
     index = int(row["index"])
     known = found.entries[index] if index < len(found.entries) else None
     kind, actor, _, body = kind_of(known) if known else ("", "", "", {})
-    state = words_evidence.SEALED[row["state"]]
+    state = evidence_words.SEALED[row["state"]]
     at = f", {style.moment(row['erased_at'])}" if row["erased_at"] else ""
     return {
         "Entry": str(index),
@@ -61,12 +61,12 @@ def _open(hub: HubClient, study: str, found: Checked, kept: list[int]) -> None:
         try:
             payload = opened(study, found.entries[index], hub.sealed_detail(study, index))
         except NotProven:
-            st.error(f"**Refuted.** {words_evidence.SEAL_BROKEN}", icon=":material/dangerous:")
+            st.error(f"**Refuted.** {evidence_words.SEAL_BROKEN}", icon=":material/dangerous:")
             return
         except Refused as error:
             if error.rule != page.FORBIDDEN:
                 raise
-            st.warning(f"This is not for you. {words_evidence.WHO_OPENS}", icon=":material/lock:")
+            st.warning(f"This is not for you. {evidence_words.WHO_OPENS}", icon=":material/lock:")
             return
     _show(index, payload)
 

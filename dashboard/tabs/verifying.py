@@ -10,8 +10,8 @@ import streamlit as st
 from compliance.errors import Refused
 from compliance.report.steps.outside import UNPROVABLE
 from compliance.report.verify import Report, Step
-from dashboard import page, session, words_evidence
-from dashboard.uploads import MOST_MIB, fitting, verify_upload
+from dashboard import evidence_words, page, session
+from dashboard.uploads import MOST_MIB, own_policy, verify_upload
 
 COMMAND = "consilium audit verify BUNDLE --policy FILE"
 
@@ -62,12 +62,13 @@ def _form() -> Brought | None:
 
 
 def _run(brought: Brought) -> None:
+    with page.problems():
+        own = own_policy(brought.bundle, page.policies())
+    source = "given" if brought.policy else "own" if own else "none"
     st.subheader("Steps")
-    with page.problems(), st.spinner("Verifying, step by step …", show_time=False):
+    st.markdown(f":gray[{evidence_words.POLICIES[source]}]")
+    with st.spinner("Verifying, step by step …", show_time=False):
         try:
-            own = None if brought.policy else fitting(brought.bundle, page.policies())
-            source = "given" if brought.policy else "own" if own else "none"
-            st.markdown(f":gray[{words_evidence.POLICIES[source]}]")
             report = verify_upload(
                 brought.bundle, brought.policy or own, tell=_step, receipt=brought.receipt,
                 consortium_policy=brought.consortium_policy, charter_id=brought.charter_id,
@@ -80,7 +81,7 @@ def _run(brought: Brought) -> None:
 
 def _step(step: Step) -> None:
     """One step; what a bundle says is shown as text and never as markup."""
-    glyph, word = words_evidence.RESULTS[step.result]
+    glyph, word = evidence_words.RESULTS[step.result]
     with st.container(border=True):
         st.markdown(f"{glyph} **{step.number} {step.subject}** · {word} · :gray[{step.clause}]")
         st.text(step.detail)
@@ -88,7 +89,7 @@ def _step(step: Step) -> None:
 
 def _result(report: Report) -> None:
     show: dict[int, Any] = {0: st.success, 1: st.error, 2: st.warning}
-    show[report.exit_code](words_evidence.VERDICTS[report.exit_code], icon=":material/gavel:")
+    show[report.exit_code](evidence_words.VERDICTS[report.exit_code], icon=":material/gavel:")
     st.markdown("**No log shows:**")
     st.markdown("\n".join(f"- {line}" for line in UNPROVABLE))
     st.markdown(":gray[The file that you brought is forgotten now.]")

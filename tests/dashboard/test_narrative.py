@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from compliance.canonical import decode, sha256_id
 from compliance.errors import NotReady
 from compliance.report.narrative import FIELDS, MARKER
-from dashboard import words_evidence
+from dashboard import evidence_words
 from dashboard.desk import read_narrative
 from dashboard.narrating import card_now, faults, narrative_from
 from tests.dashboard.stage import Stage
@@ -42,7 +42,7 @@ def tab(draw: Draw, stage: Stage, who: str = "celine") -> AppTest:  # noqa: F811
 
 def write(at: AppTest, name: str, text: str) -> None:
     """Write into the field of this text."""
-    label = words_evidence.NARRATIVE[name][0]
+    label = evidence_words.NARRATIVE[name][0]
     next(item for item in at.text_area if item.label == label).set_value(text)
 
 
@@ -50,7 +50,7 @@ def test_what_was_looked_at_is_what_the_act_holds(draw: Draw, stage: Stage) -> N
     """Nine fields with words that say what belongs there; the unwritten ones say that they are."""
     at = tab(draw, stage)
     assert [item.placeholder for item in at.text_area] == [
-        what for _, what in words_evidence.NARRATIVE.values()
+        what for _, what in evidence_words.NARRATIVE.values()
     ]
     write(at, "intended_use", "A second look\nat radiographs.")
     button(at, LOOK).click().run()

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from compliance.errors import Refused
 from compliance.report import bag, controls
 from compliance.report.kinds import CONTROLS
-from dashboard import evidence, hub_client, words_evidence
+from dashboard import evidence, evidence_words, hub_client
 from dashboard.hub_client import HubClient
 from hub.main import create_app
 from tests.dashboard.gated import HUB, Wire
@@ -103,7 +103,7 @@ def test_only_the_clauses_of_the_chosen_laws_are_told(stage: Stage, hub: HubClie
     told = evidence.preview(hub, stage.study, entries_of(stage), profiles=("gdpr", "hipaa"))
 
     assert {controls.profile_of(row["id"]) for row in told.clauses} == {"gdpr", "hipaa"}
-    assert {row["status"] for row in told.clauses} <= set(words_evidence.STATUSES)
+    assert {row["status"] for row in told.clauses} <= set(evidence_words.STATUSES)
 
 
 def test_entries_that_the_hub_changed_give_no_preview(stage: Stage, hub: HubClient) -> None:

@@ -134,7 +134,7 @@ def test_without_a_policy_nothing_is_verified(draw: Draw, bundle: bytes) -> None
     """The copy of the policy inside the bundle is never believed."""
     told = words(bring(page(draw), bundle))
 
-    assert "This dashboard has no policy of this log and you brought none" in told
+    assert "This dashboard has no policy file for this study and you brought none" in told
     assert "**Cannot tell.**" in told
     assert "**Verified.**" not in told
 
@@ -159,7 +159,7 @@ def test_the_policy_file_of_the_dashboard_counts(
 
     assert "**Verified.**" in words(bring(at, bundle))
     file.unlink()
-    assert "This dashboard has no policy of this log" in words(bring(at, bundle))
+    assert "This dashboard has no policy file for this study" in words(bring(at, bundle))
     file.write_bytes(b"\xff\xfe")
     assert "the policy file of this dashboard cannot be read" in words(bring(at, bundle))
 

@@ -24,7 +24,7 @@ from compliance.rules.consortium.state import Standing
 from compliance.rules.keyring import SPEAKERS
 from compliance.rules.phases import Phase
 from compliance.rules.signers import OF_CONSORTIUM, OF_STUDY
-from dashboard import style, words, words_consortium, words_evidence
+from dashboard import evidence_words, style, words, words_consortium
 from hub.services.sealed import ERASED, KEPT, NEVER
 from tests import factories as make
 from tests.simulator import Federation
@@ -67,21 +67,6 @@ def test_every_state_has_words_and_a_glyph() -> None:
     assert set(words.GLYPHS) == set(style.STATE_COLOURS)
 
 
-def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
-    """Laws, statuses, kinds of files, results and documents: the whole of each closed list."""
-    asked = {name for name in get_args(controls.Status) if name != "not_selected"}
-
-    assert set(words_evidence.PROFILES) == set(controls.PROFILES)
-    assert set(words_evidence.STATUSES) == asked
-    assert set(words_evidence.FILES) == {"derived", "signed", *get_args(Kind)}
-    assert set(words_evidence.DOCUMENTS) == set(get_args(Document))
-    assert set(words_evidence.RESULTS) == set(get_args(Result))
-    assert set(words_evidence.VERDICTS) == {0, 1, 2}
-    assert set(words_evidence.NARRATIVE) == set(FIELDS)
-    assert set(words_evidence.SEALED) == {KEPT, ERASED, NEVER}
-    assert set(words.EXPORTS) == set(PURPOSES)
-
-
 def test_every_text_of_several_says_what_it_would_change() -> None:
     """Kinds, keys' holders, papers and offers of the consortium have words, all of them."""
     assert set(words_consortium.MOTIONS) == OF_CONSORTIUM | OF_STUDY
@@ -92,6 +77,21 @@ def test_every_text_of_several_says_what_it_would_change() -> None:
         (words_consortium.ANSWERS, RequestAnswered, "answer"),
     ):
         assert set(table) == set(get_args(record.model_fields[name].annotation)), name
+
+
+def test_everything_that_a_bundle_or_its_verifier_says_has_words() -> None:
+    """Laws, statuses, kinds of files, results and documents: the whole of each closed list."""
+    asked = {name for name in get_args(controls.Status) if name != "not_selected"}
+
+    assert set(evidence_words.PROFILES) == set(controls.PROFILES)
+    assert set(evidence_words.STATUSES) == asked
+    assert set(evidence_words.FILES) == {"derived", "signed", *get_args(Kind)}
+    assert set(evidence_words.DOCUMENTS) == set(get_args(Document))
+    assert set(evidence_words.RESULTS) == set(get_args(Result))
+    assert set(evidence_words.VERDICTS) == {0, 1, 2}
+    assert set(evidence_words.NARRATIVE) == set(FIELDS)
+    assert set(evidence_words.SEALED) == {KEPT, ERASED, NEVER}
+    assert set(words.EXPORTS) == set(PURPOSES)
 
 
 def test_a_round_is_told_with_hospitals_by_their_titles() -> None:
@@ -130,11 +130,7 @@ def test_every_entry_of_a_whole_study_can_be_told() -> None:
 def test_no_page_promises_what_nobody_can_promise() -> None:
     """Nothing is called a success, compliant, secure or anonymous."""
     folder = Path(dashboard.__file__).parent
-    for path in [
-        *folder.glob("tabs/*.py"),
-        *folder.glob("views/*.py"),
-        *folder.glob("*words*.py"),
-    ]:
+    for path in [*folder.glob("tabs/*.py"), *folder.glob("views/*.py"), *folder.glob("*words*.py")]:
         shown = re.findall(r'"([^"\n]*)"', path.read_text(encoding="utf-8"))
         told = [text for text in shown if FORBIDDEN.search(text)]
         assert told == [], path.name

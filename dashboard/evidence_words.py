@@ -53,10 +53,10 @@ VERDICTS: dict[int, str] = {
 
 POLICIES: dict[str, str] = {
     "given": "The policy that you brought says whose signatures count.",
-    "own": "The policy of this log that this dashboard holds says whose signatures count; its "
-    "operator obtained it outside the hub.",
-    "none": "This dashboard has no policy of this log and you brought none: the steps that ask "
-    "whose signatures count cannot tell. Get the policy from a steward that you trust.",
+    "own": "The policy file of this dashboard says whose signatures count; its operator obtained "
+    "it outside the hub.",
+    "none": "This dashboard has no policy file for this study and you brought none: the steps "
+    "that ask whose signatures count cannot tell. Get the policy from a steward that you trust.",
 }
 
 NARRATIVE: dict[str, tuple[str, str]] = {
