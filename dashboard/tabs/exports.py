@@ -10,7 +10,7 @@ from compliance.errors import NotReady, Refused
 from compliance.report.exchange.modelcard import plain
 from compliance.report.export import RECEIPT
 from compliance.report.renewals import WITHIN_DAYS, Renewal, renewals
-from compliance.rules.fold import replay
+from compliance.rules.state import StudyState
 from dashboard import evidence_words, page, style, tables, words
 from dashboard.checking import Checked
 from dashboard.evidence import Exported, exported, receipt
@@ -100,9 +100,9 @@ def _receipt(study: str, found: Checked, row: Exported) -> bytes | None:
 
 
 def _renewals(found: Checked, names: words.Names) -> None:
-    with page.problems():
-        hour = f"{page.now():%Y-%m-%dT%H:00:00Z}"
-        rows = _soon(found.root, hour, _entries=found.entries)
+    if not isinstance(found.state, StudyState):
+        return
+    rows = renewals(found.state.charter, f"{page.now():%Y-%m-%dT%H:%M:%SZ}")
     if not rows:
         st.markdown(f":gray[No document of this study ends within {WITHIN_DAYS} days.]")
         return
@@ -112,12 +112,6 @@ def _renewals(found: Checked, names: words.Names) -> None:
         "all rounds. Renewing is an amendment: proposed by the researcher, signed by the "
         "institution.]"
     )
-
-
-@st.cache_data(scope="session", ttl=KEPT_SECONDS, max_entries=10, show_spinner=False)
-def _soon(root: str, hour: str, *, _entries: tuple[bytes, ...]) -> list[Renewal]:
-    """What ends soon; kept a while, since the fold of a long log takes seconds."""
-    return renewals(replay(_entries).charter, hour)
 
 
 def _renewal(row: Renewal, names: words.Names) -> Plain:

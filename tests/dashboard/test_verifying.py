@@ -141,20 +141,26 @@ def test_without_a_policy_nothing_is_verified(draw: Draw, bundle: bytes) -> None
 
 def test_the_policy_file_of_the_dashboard_counts(
     draw: Draw,  # noqa: F811
+    stage: Stage,
     bundle: bytes,
     policy: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Obtained outside the hub by its operator; a policy that cannot be read is said."""
-    file = tmp_path / "policy.txt"
+    """Obtained outside the hub by its operator, one for each log; an unreadable one is said."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    file = folder / "study.txt"
     file.write_text(policy)
-    given = Settings(home=tmp_path / "home", hub_url=HUB, policy_file=file)
+    (folder / "another.txt").write_text(stage.rooms.ledger.policy("consortium"))
+    given = Settings(home=tmp_path / "home", hub_url=HUB, policy_file=folder)
     at = page(draw)
     monkeypatch.setattr(session, "settings", lambda: given)
 
     assert "**Verified.**" in words(bring(at, bundle))
     file.unlink()
+    assert "This dashboard has no policy file for this study" in words(bring(at, bundle))
+    file.write_bytes(b"\xff\xfe")
     assert "the policy file of this dashboard cannot be read" in words(bring(at, bundle))
 
 
