@@ -40,7 +40,7 @@ class Without:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep how the test ended; a fixture that fails is no answer."""
-        if report.when != "call" and not report.failed:
+        if report.when == "teardown" or (report.when == "setup" and not report.failed):
             return
         outcome = report.outcome if report.when == "call" else f"fails in its {report.when}"
         if self._answer.exists():
