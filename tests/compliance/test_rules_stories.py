@@ -270,6 +270,8 @@ def test_a_storm_ends_after_an_hour(world: Federation) -> None:
     body = {"action": "round.opened", "who": HUB, "rule": "site.policy", "round": None}
     for _ in range(20):
         world.must("decision.denied", body | {"suppressed": 0}, f"{NORTH}/node")
+    one_more = world.say("decision.denied", body | {"suppressed": 0}, f"{NORTH}/node")
+    assert refused(one_more) == "denied.rate"
     world.must("decision.denied", body | {"suppressed": 0}, f"{SOUTH}/node")
     world.time = make.later(world.time, minutes=45)
     world.must("decision.denied", body | {"suppressed": 7}, f"{NORTH}/node")
