@@ -9,7 +9,7 @@ from compliance.errors import ConsiliumError
 from dashboard import session, words
 from dashboard.hub_client import open_hub
 
-RESEARCH, OPERATE = ("researcher",), ("admin",)
+RESEARCH, AUDIT, OPERATE = ("researcher",), ("auditor",), ("admin",)
 
 
 def run() -> None:
@@ -42,6 +42,10 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
             page_of("studies", "Studies", "labs", "studies"),
             page_of("draft", "New study", "edit_document", "draft", *RESEARCH),
             page_of("study", "Study", "lab_research", "study", hidden=True),
+        ],
+        "Trust": [
+            page_of("consortium", "Consortium", "diversity_3", "consortium"),
+            page_of("reports", "Reports", "fact_check", "reports", *AUDIT),
         ],
         "Operate": [
             page_of("sites", "Hospitals", "local_hospital", "sites"),

@@ -1,35 +1,30 @@
-"""Checks a study's log in this process: signatures, rules, root, cosignatures, and memory.
+"""Checks a log in this process: signatures, rules, root, cosignatures, and memory.
 
-What the hub says about itself is never believed here. Without a policy that the operator got
-outside the hub nothing is proven, only reported: a hub could have written entry 0 for itself.
+It is the same for a study's log and for the consortium's own: only the rules differ, and they
+follow from the log's name. What the hub says about itself is never believed here. Without a policy
+that the operator got outside the hub nothing is proven, only reported: a hub could have written
+entry 0 for itself.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
-from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
-from compliance.ledger.merkle import check_consistency
 from compliance.ledger.policy import Policy
-from compliance.records.charter import CharterBody
-from compliance.records.envelope import parse_event
-from compliance.rules.fold import replay
-from compliance.rules.policies import policy_in_force
-from compliance.signing.keys import VerifierKey, decode_base64
-from compliance.signing.note import parse, parse_line
+from compliance.rules.logs import State, family_of
+from compliance.signing.note import parse
+from dashboard.remembered import Forked, Grown, Memory, only_grew
 
 PROVEN, REPORTED, REFUTED, UNKNOWN = "proven", "reported", "refuted", "unknown"
-_STUDY = re.compile(r"[0-9a-f]{1,64}")
+CONSORTIUM = "consortium"
+"""Short name of the consortium's own log; every other one is a study's."""
 
 
-class Source(Protocol):
+class Source(Grown, Protocol):
     """Where log pieces come from: the hub's answers."""
 
     def checkpoint(self, log: str, *, latest: bool = False) -> bytes:
@@ -37,9 +32,6 @@ class Source(Protocol):
 
     def entries(self, log: str, start: int, stop: int) -> list[bytes]:
         """Entries start … stop - 1."""
-
-    def consistency(self, log: str, old: int, new: int) -> list[bytes]:
-        """Hashes that prove that the log only grew."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +49,7 @@ class Checked:
         entries: the notes as read.
         bad: index of the first entry that contradicts a rule.
         proofs: the signed checkpoints that contradict one another, for others to judge.
+        state: where the log stands by this process's own fold; None when it was refuted.
     """
 
     standing: str
@@ -69,46 +62,16 @@ class Checked:
     entries: tuple[bytes, ...] = ()
     bad: int | None = None
     proofs: tuple[bytes, ...] = ()
-
-
-class Memory:
-    """The last checked checkpoint of each study: one file each, replaced in one step.
-
-    Args:
-        folder: `<home>/checkpoints`.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def known(self, study: str) -> bytes | None:
-        """The checkpoint of the last visit."""
-        try:
-            return self._path(study).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def keep(self, study: str, note: bytes) -> None:
-        """Remember this checkpoint."""
-        path = self._path(study)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-        fresh.write_bytes(note)
-        fresh.replace(path)
-
-    def _path(self, study: str) -> Path:
-        if not _STUDY.fullmatch(study):
-            raise Malformed("study", "its name has another form")
-        return self._folder / study
+    state: State | None = None
 
 
 def check_log(
     source: Source,
-    study: str,
+    log: str,
     *,
     memory: Memory,
     now: Callable[[], int],
-    policy: str | None = None,
+    policies: Sequence[str] = (),
 ) -> Checked:
     """Read a whole log and say how far it can be believed.
 
@@ -117,37 +80,35 @@ def check_log(
 
     Args:
         source: where the pieces come from.
-        study: id of the study.
+        log: `consortium`, or the id of a study.
         memory: what earlier visits saw.
         now: seconds since 1970; a cosignature of the future is refused.
-        policy: policy text from outside the hub, if there is one.
+        policies: policy texts from outside the hub; the one that names this log counts.
     """
-    note, quorate = _checkpoint(source, study)
+    note, quorate = _checkpoint(source, log)
     try:
         size = parse_text(parse(note).text).size
-        entries = source.entries(study, 0, size)
+        entries = source.entries(log, 0, size)
     except Malformed as error:
         return Checked(REFUTED, str(error), step="form")
+    read: dict[str, Any] = {"size": size, "entries": tuple(entries)}
     try:
-        found = _Proof(note, entries, study, policy, now()).run(quorate=quorate)
-        before = memory.known(study)
+        found = _Proof(note, entries, log, policies, now()).run(quorate=quorate)
+        before = memory.known(log)
         if before is not None:
-            _only_grew(source, study, before, note, found)
-    except _Forked as error:
-        return Checked(
-            REFUTED, error.finding, step=error.step, size=size, entries=tuple(entries),
-            proofs=error.proofs,
-        )  # fmt: skip
+            only_grew(source, log, before, note)
+    except Forked as error:
+        return Checked(REFUTED, error.finding, step=error.step, proofs=error.proofs, **read)
     except (NotProven, Malformed) as error:
         step = error.step if isinstance(error, NotProven) else "form"
         finding = error.finding if isinstance(error, NotProven) else str(error)
-        return Checked(REFUTED, finding, step=step, size=size, entries=tuple(entries))
+        return Checked(REFUTED, finding, step=step, **read)
     except Refused as error:
         bad = error.found if isinstance(error.found, int) else 0
         words = f"Entry {bad} breaks the rule {error.rule}."
-        return Checked(REFUTED, words, step=error.rule, size=size, entries=tuple(entries), bad=bad)
+        return Checked(REFUTED, words, step=error.rule, bad=bad, **read)
     if quorate:
-        memory.keep(study, note)
+        memory.keep(log, note)
     return found
 
 
@@ -155,38 +116,63 @@ def check_log(
 class _Proof:
     note: bytes
     entries: list[bytes]
-    study: str
-    policy: str | None
+    log: str
+    policies: Sequence[str]
     now: int
 
     def run(self, *, quorate: bool) -> Checked:
         """Go through the steps; raises at the first that does not hold."""
         if not self.entries:
-            raise NotProven("entries", "the log has no entry, not even a charter")
-        state = replay(self.entries)
-        derived = Policy.parse(policy_in_force(state))
-        given = Policy.parse(self.policy) if self.policy else None
-        own = given is not None and given.log is not None and given.log.name == state.charter.origin
-        rules = given if own and given is not None else derived
-        if rules.log is None:
-            raise NotProven("policy", "it names no log")
-        checkpoint = open_checkpoint(self.note, rules.log)
-        root = state.root(checkpoint.size)
-        if root != checkpoint.root:
-            raise NotProven("root", "the entries do not give the root that the log has signed")
-        if own and str(derived.log) != str(rules.log):
-            raise NotProven("policy", "the log has another key in force than the policy names")
-        return self._standing(rules, checkpoint, own=own, quorate=quorate)
+            raise NotProven("entries", "the log has no entry, not even a charter or agreement")
+        family = family_of(self.log)
+        state = family.replay(self.entries)
+        if state.origin.rpartition("/")[2] != self.log:
+            raise NotProven("origin", f"the entries are of another log, {state.origin}")
+        derived = Policy.parse(family.policy(state))
+        checkpoint = self._signed(state, derived)
+        given = self._given(state.origin)
+        if given is not None and given.log != derived.log:
+            return self._too_old(state, checkpoint, given)
+        return self._standing(state, given or derived, checkpoint, green=bool(given) and quorate)
 
-    def _standing(
-        self, rules: Policy, checkpoint: Checkpoint, *, own: bool, quorate: bool
-    ) -> Checked:
-        plain: dict[str, Any] = {
+    def _signed(self, state: State, derived: Policy) -> Checkpoint:
+        """The checkpoint, signed with the key in force, over exactly these entries."""
+        if derived.log is None:
+            raise NotProven("policy", "it names no log")
+        checkpoint = open_checkpoint(self.note, derived.log)
+        if state.root(checkpoint.size) != checkpoint.root:
+            raise NotProven("root", "the entries do not give the root that the log has signed")
+        return checkpoint
+
+    def _given(self, origin: str) -> Policy | None:
+        """The policy from outside the hub that names this log."""
+        parsed = (Policy.parse(text) for text in self.policies)
+        return next((own for own in parsed if own.log and own.log.name == origin), None)
+
+    def _too_old(self, state: State, checkpoint: Checkpoint, given: Policy) -> Checked:
+        """The log's key was replaced by an entry that obeys every rule; the policy is older."""
+        held = state.keys.history[state.origin]
+        if given.log not in [key for _, key in held]:
+            raise NotProven("policy", "this log never had the key that the policy names")
+        since = held[-1][0]
+        finding = (
+            f"Entry {since} put another key of this log in force than the policy of this dashboard "
+            "names. Its operator asks a hospital for the new policy."
+        )
+        return Checked(UNKNOWN, finding, step="policy", **self._plain(state, checkpoint))
+
+    def _plain(self, state: State, checkpoint: Checkpoint) -> dict[str, Any]:
+        return {
             "size": checkpoint.size,
             "root": checkpoint.root.hex(),
-            "quorum": rules.words(),
             "entries": tuple(self.entries),
+            "state": state,
         }
+
+    def _standing(
+        self, state: State, rules: Policy, checkpoint: Checkpoint, *, green: bool
+    ) -> Checked:
+        plain = self._plain(state, checkpoint) | {"quorum": rules.words()}
         try:
             times = rules.judge(self.note, self.now).times
         except NotProven as error:
@@ -194,72 +180,30 @@ class _Proof:
                 raise
             return Checked(UNKNOWN, f"Too few hospitals: {error.finding}.", step="quorum", **plain)
         finding = "Every entry, rule, signature and cosignature holds."
-        if own and quorate:
-            return Checked(PROVEN, finding, cosigned=times, **plain)
-        return Checked(REPORTED, finding, cosigned=times, **plain)
+        return Checked(PROVEN if green else REPORTED, finding, cosigned=times, **plain)
 
 
-class _Forked(NotProven):
-    """Two signed checkpoints that cannot both be true."""
-
-    def __init__(self, step: str, finding: str, *proofs: bytes) -> None:
-        super().__init__(step, finding)
-        self.proofs = proofs
-
-
-def _checkpoint(source: Source, study: str) -> tuple[bytes, bool]:
+def _checkpoint(source: Source, log: str) -> tuple[bytes, bool]:
     try:
-        return source.checkpoint(study), True
+        return source.checkpoint(log), True
     except NotReady:
-        return source.checkpoint(study, latest=True), False
+        return source.checkpoint(log, latest=True), False
 
 
-def _only_grew(source: Source, study: str, before: bytes, note: bytes, found: Checked) -> None:
-    old, new = (parse_text(parse(data).text) for data in (before, note))
-    if old.origin != new.origin or new.size < old.size:
-        words = f"the hub showed {old.size} entries before and shows {new.size} now"
-        raise _Forked("rollback", words, before, note)
-    try:
-        if new.size == old.size:
-            check_consistency(old.size, old.root, new.size, new.root, [])
-        else:
-            proof = source.consistency(study, old.size, new.size)
-            check_consistency(old.size, old.root, new.size, new.root, proof)
-    except (NotProven, NotReady, Malformed):
-        words = f"the log does not begin with the {old.size} entries that it had before"
-        raise _Forked("fork", words, before, note) from None
-    if found.size != new.size:
-        raise NotProven("root", "the entries and the checkpoint have different sizes")
-
-
-def signers(charter: Mapping[str, Any]) -> frozenset[str]:
-    """Hospitals whose signature under a proposed charter verifies with the keys that it names.
-
-    Before the launch nothing is folded yet: what the hub's tables say is counted only after this.
+def further(found: Checked, log: str, newer: Sequence[bytes]) -> State:
+    """Where a log stands with the entries after its checkpoint; what was found stays as it was.
 
     Raises:
-        Malformed: the text is not the charter that its id names.
+        Refused, Malformed: one of them breaks a rule.
     """
-    text = decode_base64(str(charter["text_base64"]), "charter")
-    body = parse_event(text).body
-    if not isinstance(body, CharterBody) or sha256_id(text) != charter["charter_id"]:
-        raise Malformed("charter", "its text has another hash than its id")
-    keys = [VerifierKey.parse(site.institution) for site in body.sites]
-    lines = [parse_line(str(row["line"])) for row in charter["signatures"]]
-    return frozenset(
-        key.name.partition("/")[0]
-        for key in keys
-        for line in lines
-        if (line.name, line.key_id) == (key.name, key.key_id) and key.verifies(text, line.signature)
-    )
+    return family_of(log).replay([*found.entries, *newer])
 
 
-def kind_of(note: bytes) -> tuple[str, str, str, dict[str, Any]]:
-    """Kind, speaker, time and fields of an entry, for showing it."""
-    parsed = parse(note)
-    event = parse_event(parsed.text)
-    fields = event.body.plain()
-    if event.type == "charter":
-        owners = [line.name.partition("/") for line in parsed.lines]
-        fields["signers"] = sorted({site for site, _, role in owners if role == "institution"})
-    return event.type, event.actor or "", event.time, fields
+def vanished(memory: Memory, log: str) -> Checked | None:
+    """A log that was seen here before and that the hub says does not exist; None if never seen."""
+    before = memory.known(log)
+    if before is None:
+        return None
+    size = parse_text(parse(before).text).size
+    words = f"the hub says that there is no such log; it showed {size} entries before"
+    return Checked(REFUTED, words, step="rollback", proofs=(before,))

@@ -19,7 +19,7 @@ from dashboard import records_cli, rules_cli
 from dashboard.desk import read_draft, read_narrative
 from dashboard.hub_client import HubClient
 from dashboard.options import AsJson, Charter, Home, Passphrase, Password, Study, desk_of
-from dashboard.say import is_for, passphrase_of, password_of, say, show_findings
+from dashboard.say import is_for, passphrase_of, password_of, remark_of, say, show_findings
 from dashboard.settings import load_settings, private_surroundings
 from dashboard.watch import PATIENCE, Teller, Watcher, exit_code, metric_lines
 
@@ -52,7 +52,7 @@ def serve(  # noqa: PLR0913 - one option each
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     public_url: Annotated[str | None, typer.Option(help="Address that browsers use.")] = None,
     policy_file: Annotated[
-        Path | None, typer.Option(help="Witness policy from outside the hub.")
+        Path | None, typer.Option(help="Witness policy from outside the hub, or a folder of them.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,6 +211,9 @@ def stop(
     asked: Study,
     *,
     reason: Annotated[Stopped, typer.Option(help="Why.")] = Stopped.OPERATOR,
+    remark_file: Annotated[
+        Path | None, typer.Option(help="File with a remark of one paragraph; it is sealed.")
+    ] = None,
     passphrase_file: Passphrase = None,
     home: Home = None,
     as_json: AsJson = False,
@@ -219,11 +222,12 @@ def stop(
 
     Example: consilium study stop 00112233445566aa --reason safety
     """
-    desk = desk_of(home)
+    desk, remark = desk_of(home), remark_of(remark_file)
     with desk.open_hub() as hub:
         row = desk.find(hub, asked)
-        told = desk.stop(hub, row, str(reason), passphrase_of(passphrase_file))
+        told = desk.stop(hub, row, str(reason), passphrase_of(passphrase_file), remark)
     words = f"Stopped; it is entry {told['index']} of the log ({told['signed']})."
+    words += f" The remark is sealed as {told['sealed']}." if told["sealed"] else ""
     say({"study": row["study"], **told}, words, as_json=as_json)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,14 +17,15 @@ from typing import Any
 import yaml
 
 from compliance.canonical import sha256_id
-from compliance.errors import Malformed, NotProven, NotReady, Refused
+from compliance.errors import ConsiliumError, Malformed, NotProven, NotReady, Refused
 from compliance.records.envelope import write_event
+from compliance.records.sealed import Sealed, seal_payload
 from compliance.records.types import time_text
-from compliance.report.narrative import narrative_of
 from compliance.signing.keyfile import read_key, read_public, write_key
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import seal
 from dashboard.hub_client import HubClient
+from dashboard.narrating import narrative_from
 
 PREFIX = 6
 TYPED = 8
@@ -123,24 +123,49 @@ class Desk:
         text = hub.propose_dry(draft)
         return hub.propose(text=text, signature=key.line(text)) | {"signed": "self-signed"}
 
-    def stop(self, hub: HubClient, row: Plain, reason: str, passphrase: str | None) -> Plain:
-        """Stop a study: an entry of its log, signed by the own key or by the hub on behalf."""
+    def stop(
+        self,
+        hub: HubClient,
+        row: Plain,
+        reason: str,
+        passphrase: str | None,
+        remark: str | None = None,
+    ) -> Plain:
+        """Stop a study: an entry of its log, signed by the own key or by the hub on behalf.
+
+        A remark is sealed: the entry commits to it, and it is handed in beside the log.
+
+        Raises:
+            NotReady: the study is stopped, but the hub did not take the remark.
+        """
         study = row["study"]
         key = self._own_key(hub, passphrase)
         if key is not None:
-            body = {"reason": reason, "on_behalf": None}
-            text = write_event(
-                "study.stopped",
-                body,
-                time=time_text(self._clock()),
-                actor=key.name,
-                log=row["charter_id"],
-                nonce=self._nonce(),
-            )
-            return {"index": hub.append(study, seal(text, key)), "signed": "self-signed"}
-        intent = hub.prepare("study.stop", study, {"reason": reason})
+            return self._stop_signed(hub, row, reason, key, remark)
+        intent = hub.prepare("study.stop", study, {"reason": reason, "remark": remark})
         done = hub.confirm(intent["id"], None, study[:TYPED])
-        return {"index": done["result"]["index"], "signed": "hub-attested"}
+        return {**done["result"], "signed": "hub-attested"}
+
+    def _stop_signed(
+        self, hub: HubClient, row: Plain, reason: str, key: SigningKey, remark: str | None
+    ) -> Plain:
+        study, salt = row["study"], bytes.fromhex(self._nonce())
+        told = seal_payload({"remark": remark}, salt) if remark else None
+        text = write_event(
+            "study.stopped",
+            {"reason": reason, "on_behalf": None},
+            time=time_text(self._clock()),
+            actor=key.name,
+            log=row["charter_id"],
+            nonce=self._nonce(),
+            sealed=told.commitment if told else None,
+        )
+        index = hub.append(study, seal(text, key))
+        if told is not None:
+            _hand_in(hub, study, index, told)
+        return {
+            "index": index, "sealed": told.commitment if told else None, "signed": "self-signed",
+        }  # fmt: skip
 
     def recipe(self, hub: HubClient, row: Plain) -> bytes:
         """The recipe's document that the charter names, checked against its hash.
@@ -195,6 +220,16 @@ class Desk:
             raise NotReady(f"{self._file} cannot be read ({error}).", "Sign in again.") from error
 
 
+def _hand_in(hub: HubClient, study: str, index: int, told: Sealed) -> None:
+    try:
+        hub.hand_in(study, index, told.salt, told.payload)
+    except ConsiliumError as error:
+        raise NotReady(
+            f"the study is stopped (entry {index}), but the hub did not take the remark: {error}",
+            "Say it in a review: consilium study review.",
+        ) from error
+
+
 def read_draft(path: Path) -> Plain:
     """Read a charter's draft; dates stay text, as the charter wants them.
 
@@ -219,18 +254,11 @@ def read_narrative(path: Path) -> Plain:
     Raises:
         NotReady: not readable, a field that the card does not have, or a text that is too long.
     """
-    plain = {name: _joined(text) for name, text in read_draft(path).items()}
     try:
-        return narrative_of(plain).plain()
+        return narrative_from(read_draft(path)).plain()
     except Malformed as error:
         finding = f"{path} is no narrative of a card: {error.rule}."
         raise NotReady(finding, "Correct that field, then try again.") from None
-
-
-def _joined(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    return " ".join(unicodedata.normalize("NFC", text).split()) or None
 
 
 class _Plain(yaml.SafeLoader):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import streamlit as st
 
 from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
-from dashboard import session, style, words
-from dashboard.checking import Checked, Memory, check_log
+from dashboard import session, style, words, words_consortium
+from dashboard.checking import Checked, check_log, vanished
 from dashboard.hub_client import open_hub
+from dashboard.remembered import Memory
 
 Answer = TypeVar("Answer")
 ENDED, FORBIDDEN = "auth.session", "authority"
@@ -132,34 +132,55 @@ def empty(sentence: str, step: str) -> None:
 def badge(state: str, label: str | None = None) -> None:
     """A state: glyph, word and colour."""
     icon, colour = style.BADGES.get(state, (":material/circle:", "gray"))
-    table = {**words.PHASES, **words.SITE_STATES, **words.STANDINGS}
+    table = {
+        **words_consortium.STANDINGS, **words_consortium.WAITING, **words_consortium.REACH,
+        **words.PHASES, **words.SITE_STATES, **words.STANDINGS,
+    }  # fmt: skip
     st.badge(label or table.get(state, state), icon=icon, color=cast("Any", colour))
 
 
-@st.cache_data(scope="session", ttl=CHECK_SECONDS, max_entries=20, show_spinner=False)
-def _checked(study: str, _nonce: int) -> Checked:
-    given = session.settings()
-    policy = _policy(given.policy_file)
+@st.cache_resource(scope="session", ttl=CHECK_SECONDS, max_entries=20, show_spinner=False)
+def _checked(log: str, _nonce: int) -> Checked:
+    given, known = session.settings(), policies()
     with open_hub() as hub:
         return check_log(
-            hub, study, memory=Memory(given.home / "checkpoints"),
-            now=lambda: int(now().timestamp()), policy=policy,
+            hub, log, memory=Memory(given.home / "checkpoints"),
+            now=lambda: int(now().timestamp()), policies=known,
         )  # fmt: skip
 
 
-def _policy(path: Path | None) -> str | None:
+def policies() -> list[str]:
+    """The policies that the operator obtained: one file, or a folder with one for each log.
+
+    Raises:
+        NotReady: one of them cannot be read.
+    """
+    path = session.settings().policy_file
+    if path is None:
+        return []
     try:
-        return path.read_text(encoding="utf-8") if path else None
+        files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+        return [file.read_text(encoding="utf-8") for file in files]
     except (OSError, UnicodeDecodeError):
         raise NotReady(
-            "the policy file of this dashboard cannot be read.", "Its operator corrects --policy."
+            "the policy file of this dashboard cannot be read.",
+            "Its operator corrects --policy-file.",
         ) from None
 
 
-def checked(study: str) -> Checked:
-    """What this process found about a study's log, at most 10 s old."""
+def checked(log: str) -> Checked:
+    """What this process found about a log, at most 10 s old; nobody changes it.
+
+    Args:
+        log: `consortium`, or the id of a study.
+    """
     nonce = int(st.session_state.get("verify", 0))
-    return ask(f"checked {study}", lambda: _checked(study, nonce), loading="Checking the log …")
+    return ask(f"checked {log}", lambda: _checked(log, nonce), loading="Checking the log …")
+
+
+def gone(log: str) -> Checked | None:
+    """A log that was seen here before and that the hub says does not exist."""
+    return vanished(Memory(session.settings().home / "checkpoints"), log)
 
 
 def verify_again() -> None:

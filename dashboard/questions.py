@@ -103,6 +103,14 @@ class Questions(ABC):
         """A charter with its text, signatures and refusals."""
         return dict(self._get(f"/charters/{safe(charter_id)}"))
 
+    def consortium(self) -> Plain:
+        """The consortium as the hub tells it; the log is what counts."""
+        return dict(self._get("/consortium"))
+
+    def motions(self) -> list[Plain]:
+        """Texts that wait for signatures, and the last that were carried."""
+        return list(self._get("/motions"))
+
     # ------------------------------------------------------------------ charters
 
     def check(self, draft: Plain) -> list[Plain]:
@@ -171,6 +179,10 @@ class Questions(ABC):
         answer = read_json(self._call("GET", f"/logs/{safe(log)}/consistency", query=query))
         return [decoded(text, "a consistency proof") for text in dict(answer).get("hashes", [])]
 
+    def cosignatures(self, log: str) -> list[Plain]:
+        """The newest cosignature of each witness: `[{name, size, line}]`."""
+        return list(self._get(f"/logs/{safe(log)}/cosignatures"))
+
     def proof(self, log: str, index: int) -> bytes:
         """A tlog-proof of one entry."""
         return self._call("GET", f"/logs/{safe(log)}/proof/{index}")
@@ -179,6 +191,10 @@ class Questions(ABC):
         """The policy that follows from the charter; the hub's copy, never trust."""
         return self._call("GET", f"/logs/{safe(log)}/policy").decode()
 
+    def attachments(self, log: str) -> Plain:
+        """What a bundle would hold besides what is made from the log: `{files, people, pdf}`."""
+        return dict(self._get(f"/logs/{safe(log)}/attachments"))
+
     def sealed(self, log: str) -> list[Plain]:
         """Which entries commit to a sealed detail, and whether it is still there."""
         return list(self._get(f"/logs/{safe(log)}/sealed"))
@@ -186,6 +202,11 @@ class Questions(ABC):
     def sealed_detail(self, log: str, index: int) -> Plain:
         """A sealed detail with its salt: `{index, commitment, salt, payload, …}`."""
         return dict(self._get(f"/logs/{safe(log)}/sealed/{index}"))
+
+    def hand_in(self, log: str, index: int, salt: bytes, payload: Plain) -> None:
+        """Hand in the sealed detail that an own entry commits to."""
+        body = {"index": index, "salt": salt.hex(), "payload": payload}
+        self._post(f"/logs/{safe(log)}/sealed", body)
 
     def retention(self) -> list[Plain]:
         """Until when each study's records are kept, and what holds them; admins and auditors."""

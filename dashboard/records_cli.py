@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from compliance.canonical import encode
-from compliance.errors import NotReady
-from compliance.records.envelope import parse_event
-from compliance.records.sealed import open_sealed
-from compliance.rules.logs import family_of
-from compliance.signing.note import parse
-from dashboard.hub_client import HubClient
 from dashboard.options import AsJson, Home, Password, Study, desk_of
-from dashboard.say import password_of, say
+from dashboard.say import password_of, remark_of, say
+from dashboard.unsealing import opened
 
 Result = Literal["nothing_found", "opened_case", "closed_case"]
 
@@ -49,7 +43,7 @@ def review(
     Example: consilium study review 00112233445566aa --result opened_case --remark-file case.txt
     """
     desk = desk_of(home)
-    body = {"result": result, "from": start, "to": stop, "remark": _remark(remark_file)}
+    body = {"result": result, "from": start, "to": stop, "remark": remark_of(remark_file)}
     with desk.open_hub() as hub:
         study = desk.find(hub, asked)["study"]
         intent = hub.prepare("review.note", study, body)
@@ -76,7 +70,8 @@ def sealed(
     with desk.open_hub() as hub:
         study = desk.find(hub, asked)["study"]
         if index is not None:
-            payload = _checked(hub, study, index)
+            (note,) = hub.entries(study, index, index + 1)
+            payload = opened(study, note, hub.sealed_detail(study, index))
             words = json.dumps(payload, ensure_ascii=False, indent=2)
             say(payload, f"Entry {index} commits to exactly this:\n{words}", as_json=as_json)
             return
@@ -118,21 +113,3 @@ def destroy(
     if confirm:
         words = f"All records of study {study} were destroyed at {told['destroyed_at']}."
     say(told, words, as_json=as_json)
-
-
-def _checked(hub: HubClient, study: str, index: int) -> dict[str, Any]:
-    """The payload of an entry, against the entry itself and not against the hub's word."""
-    told = hub.sealed_detail(study, index)
-    (note,) = hub.entries(study, index, index + 1)
-    event = parse_event(parse(note).text, kinds=family_of(study).kinds)
-    salt = bytes.fromhex(str(told["salt"]))
-    return open_sealed(event.sealed or "", salt, encode(told["payload"]))
-
-
-def _remark(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return " ".join(path.read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotReady(f"{path} cannot be read ({error}).", "Name a text file.") from None

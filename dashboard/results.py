@@ -81,7 +81,7 @@ def _launched(_: str, result: Result, __: str) -> list[str]:
 
 
 def _stopped(_: str, result: Result, __: str) -> list[str]:
-    return [paper.good_news("The study is stopped."), _entry(result)]
+    return [paper.good_news("The study is stopped."), _entry(result), _remark(result)]
 
 
 def _exported(_: str, result: Result, __: str) -> list[str]:
@@ -105,8 +105,7 @@ def _downloaded(_: str, result: Result, __: str) -> list[str]:
 
 
 def _reviewed(_: str, result: Result, __: str) -> list[str]:
-    rows = [("Sealed remark", _short(str(result["sealed"])))] if result["sealed"] else []
-    return [paper.good_news("Your review is on record."), _entry(result), paper.facts(rows)]
+    return [paper.good_news("Your review is on record."), _entry(result), _remark(result)]
 
 
 def _asked(_: str, result: Result, __: str) -> list[str]:
@@ -144,6 +143,11 @@ def _erased(subject: str, result: Result, _: str) -> list[str]:
 
 def _entry(result: Result) -> str:
     return paper.facts([("Entry of the log", str(result["index"]))])
+
+
+def _remark(result: Result) -> str:
+    told = result.get("sealed")
+    return paper.facts([("Sealed remark", _short(str(told)))] if told else [])
 
 
 def _ticket(result: Result) -> list[str]:

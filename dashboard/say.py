@@ -76,3 +76,17 @@ def read_secret(path: Path) -> str:
         return path.read_text(encoding="utf-8").split("\n", 1)[0]
     except OSError as error:
         raise NotReady(f"{path} cannot be read ({error.strerror}).", "Check the name.") from None
+
+
+def remark_of(path: Path | None) -> str | None:
+    """A remark of one paragraph from a file; what is typed on a command line stays in its history.
+
+    Raises:
+        NotReady: it cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotReady(f"{path} cannot be read ({error}).", "Name a text file.") from None

@@ -13,6 +13,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard.settings import Settings
 
@@ -60,6 +63,21 @@ def cookies() -> Mapping[str, str]:
     """The cookies that came with this page's connection."""
     found: Mapping[str, str] = st.context.cookies
     return found
+
+
+def taken(upload: UploadedFile | None) -> bytes | None:
+    """The bytes of an uploaded file, which the server forgets now and not when the tab is closed.
+
+    Streamlit keeps an upload in memory as long as its session lives, and has no public way to let
+    go of it; a test watches this one.
+    """
+    if upload is None:
+        return None
+    data, run = upload.getvalue(), get_script_run_ctx()
+    store = run.uploaded_file_mgr if run is not None else None
+    if run is not None and isinstance(store, MemoryUploadedFileManager):
+        store.remove_file(run.session_id, upload.file_id)
+    return data
 
 
 def settings() -> Settings:

@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     bind: str = Field("127.0.0.1", description="Address on which the dashboard listens.")
     port: int = Field(8501, ge=1, le=65535, description="Port on which the dashboard listens.")
     policy_file: Path | None = Field(
-        None, description="Policy with the witnesses' keys, obtained outside the hub."
+        None,
+        description="Policy with the witnesses' keys, obtained outside the hub; or a folder with "
+        "one .txt for each log.",
     )
 
     @field_validator("hub_url")

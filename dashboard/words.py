@@ -220,9 +220,9 @@ STANDING_MEANS: dict[str, str] = {
     "proven": "This dashboard read every entry, repeated every rule, recomputed the root and "
     "checked the cosignatures against the policy that its operator obtained outside the hub.",
     "reported": "Every entry, rule and signature holds, and the cosignatures match the keys named "
-    "in the charter shown by the hub (no policy file: reported).",
+    "in the charter or agreement shown by the hub (no policy file: reported).",
     "refuted": "What the hub shows contradicts a signature, a rule or what this dashboard saw "
-    "before. Do not act on this study; call the auditor.",
+    "before. Do not act on it; call the auditor.",
     "unknown": "Nothing contradicts itself, but the proof is not complete.",
 }
 
@@ -380,7 +380,12 @@ def speaker(actor: str, names: Names) -> str:
 
 def told(kind: str, actor: str, body: Mapping[str, Any], names: Names) -> str:
     """An entry of a log as a sentence."""
-    return EVENTS[kind].format_map(_Parts(kind, actor, body, names))
+    return filled(EVENTS[kind], kind, actor, body, names)
+
+
+def filled(sentence: str, kind: str, actor: str, body: Mapping[str, Any], names: Names) -> str:
+    """A sentence of a catalogue with the parts of a statement in their places."""
+    return sentence.format_map(_Parts(kind, actor, body, names))
 
 
 class _Parts(dict[str, str]):

@@ -7,7 +7,7 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -163,6 +163,8 @@ def serve(*, home: Home = None, as_json: Json = False) -> None:
     settings, presence = rooms.settings, Presence(rooms.settings.home)
     if presence.state() != ABSENT:
         raise NotReady(f"{settings.home} is served by another process.", "Use that one, or end it.")
+    if rooms.rotation.settle():
+        rooms = _rooms(home)  # its parts held the old key
     rooms.ready()
     port_is_free(settings.bind, settings.listen_port)
     plain = {"address": settings.address}
@@ -208,15 +210,29 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
         "bundle": answer,
         "members": rooms.members.members(),
         "studies": rooms.studies.all(),
+        "without_model": rooms.runs.without_model(),
     }
     lines = [f"Hub {rooms.settings.name} at {rooms.settings.address}: {state}; bundle: {answer}"]
-    lines += [f"  {row['title']}: {row['health']['state']}" for row in rooms.members.members()]
+    lines += [line for row in rooms.members.members() for line in _hospital(row)]
     lines += [
         f"  study {row['study']}: {row['title']}, {row['phase']}" for row in rooms.studies.all()
+    ]
+    lines += [
+        f"  study {study}: its newest model is not here, so no round is opened"
+        for study in rooms.runs.without_model()
     ]
     say(plain, "\n".join(lines), as_json=as_json)
     if not plain["ready"]:
         raise typer.Exit(2)
+
+
+def _hospital(row: dict[str, Any]) -> list[str]:
+    """A hospital's state, and each log that it believes no more."""
+    lines = [f"  {row['title']}: {row['health']['state']}"]
+    for alarm in row["health"].get("alarmed", []):
+        said = f"{alarm['rule']}, heard {alarm['heard']}"
+        lines.append(f"    ALARM in log {alarm['log']}: {said}. Call the auditor.")
+    return lines
 
 
 def bundle_state(home: Path) -> str:

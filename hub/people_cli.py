@@ -23,13 +23,17 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(users, name="user")
 
 
-def add(
+def add(  # noqa: PLR0913 - one option each
     name: Name,
     *,
     role: Annotated[str, typer.Option(help="researcher, steward, auditor or admin.")],
     site: Annotated[str, typer.Option(help="The site of a steward.")] = "",
     display: Annotated[str, typer.Option(help="Name to print in reports.")] = "",
     contact: Annotated[str, typer.Option(help="How to reach the person; kept here only.")] = "",
+    number: Annotated[
+        int | None,
+        typer.Option(min=1, help="N of a researcher whom the logs of a lost hub call HUB/r-N."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +42,7 @@ def add(
     Example: consilium hub user add celine --role researcher --display "Celine Martin"
     """
     rooms = rooms_in(home)
-    code = rooms.accounts.add(name, role, site, display=display, contact=contact)
+    code = rooms.accounts.add(name, role, site, display=display, contact=contact, number=number)
     link = rooms.enrol_link(code)
     plain = {"name": name, "role": role, "link": link, "code": code}
     say(plain, f"One-time link of {name} (24 h): {link}", as_json=as_json)

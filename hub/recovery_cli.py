@@ -1,4 +1,4 @@
-"""`consilium hub rebuild|resume|successor|backup|restore|hold`: a hub is lost or comes back."""
+"""`consilium hub rebuild|resume|successor|backup|restore|hold|rotate-key`: loss and the way on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from compliance.errors import NotReady
+from hub.federation.aggregation.again import aggregated
 from hub.options import Home, Json, say
 from hub.services.backups import restore as restore_home
 from hub.services.backups import write_backup
 from hub.services.clock import text_of
 from hub.services.held import EVERY, RESTORED, Mark
+from hub.services.logbook import CONSORTIUM
+from hub.services.presence import ABSENT, Presence
 from hub.services.rebuild import LOST, Outcome
+from hub.services.rotation import EVENTS
 from hub.wiring import clock, rooms_in
 
 From = Annotated[
@@ -21,8 +25,12 @@ From = Annotated[
 ]
 
 
+GIVE_UP = "No hospital has the log any more, and a copy that turns up later is not taken: give up"
+
+
 def add_to(app: typer.Typer) -> None:
     """Give these commands to `consilium hub`."""
+    app.command("rotate-key")(rotate_key)
     for command in (rebuild, resume, successor, backup, restore, hold):
         app.command()(command)
 
@@ -42,20 +50,47 @@ def rebuild(
     """
     rooms = rooms_in(home)
     made = rooms.rebuilding.rebuild(source, lost)
-    lines = [*_told(made), "What no mirror holds:", *(f"  {what}" for what in LOST)]
+    rooms.weights(aggregated).take(source)
+    without = rooms.runs.without_model()
+    lines = [*_told(made), *_untrained(without), "What no mirror holds:"]
+    lines += [f"  {what}" for what in LOST]
     lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
-    say(_plain(made) | {"lost": list(LOST)}, "\n".join(lines), as_json=as_json)
+    plain = _plain(made) | {"without_model": without, "lost": list(LOST)}
+    say(plain, "\n".join(lines), as_json=as_json)
 
 
-def resume(*, source: From, home: Home = None, as_json: Json = False) -> None:
+def resume(
+    *,
+    source: From,
+    without: Annotated[
+        list[str], typer.Option(help="Study to give up: nobody has its log any more. No way back.")
+    ] = [],  # noqa: B006 - typer reads the default and never writes it
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before giving up.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """Let a restored or rebuilt hub write again, once enough hospitals' mirrors agree.
 
-    What the mirrors have more of is filled in. Ends with 2 while a log still only reads.
+    What the mirrors have more of is filled in, models too. Ends with 2 while a log still only
+    reads.
 
     Example: consilium hub resume --from north --from south
     """
-    made = rooms_in(home).rebuilding.resume(source)
-    say(_plain(made), "\n".join(_told(made)), as_json=as_json)
+    rooms = rooms_in(home)
+    weights = rooms.weights(aggregated)
+    if rooms.held.mark() is None and not without and rooms.runs.without_model():
+        weights.take(source)
+        untrained = rooms.runs.without_model()
+        say({"without_model": untrained}, "\n".join(_untrained(untrained)), as_json=as_json)
+        return
+    if without and not yes:
+        typer.confirm(f"{GIVE_UP} {', '.join(without)}?", abort=True, err=True)
+    made = rooms.rebuilding.resume(source, without)
+    weights.take(source)
+    untrained = rooms.runs.without_model()
+    lines = [*_told(made), *_untrained(untrained)]
+    plain = _plain(made) | {"without_model": untrained, "given_up": list(without)}
+    say(plain, "\n".join(lines), as_json=as_json)
     if made.lacking or made.missing:
         raise typer.Exit(2)
 
@@ -126,6 +161,35 @@ def hold(*, home: Home = None, as_json: Json = False) -> None:
     say({"since": since}, words, as_json=as_json)
 
 
+def rotate_key(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="events, or log.")],
+    *,
+    study: Annotated[
+        str, typer.Option(help="Whose log's key; the consortium's own without it.")
+    ] = CONSORTIUM,
+    reason: Annotated[str, typer.Option(help="planned lost stolen")] = "planned",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Replace the key by which this hub speaks, or the key that signs one log.
+
+    Example: consilium hub rotate-key log --study 00112233445566aa
+    """
+    rooms = rooms_in(home)
+    if role == EVENTS and Presence(rooms.settings.home).state() != ABSENT:
+        raise NotReady("this hub is being served, by the old key.", "End `consilium hub serve`.")
+    told = rooms.rotation.rotate(role, study, reason)
+    key = f"{told['name']} {told['vkey']}"
+    if told["in_force"]:
+        words = f"In force in {len(told['logs'])} log(s): {told['vkey']}\nHospitals take it in by "
+        words += "themselves. Auditors need a new policy: `consilium site show STUDY --policy`."
+    else:
+        words = f"Prepared: {told['vkey']}\nTell every hospital by a way that you both know. Most "
+        words += f"of them run:\nconsilium site replace-key {key} --reason {reason}\n"
+        words += "Then start the hub again."
+    say(told, words, as_json=as_json)
+
+
 def _plain(made: Outcome) -> dict[str, Any]:
     return {
         "agreement": made.agreement,
@@ -137,6 +201,18 @@ def _plain(made: Outcome) -> dict[str, Any]:
         "lacking": made.lacking,
         "missing": made.missing,
     }
+
+
+def _untrained(without: list[str]) -> list[str]:
+    """What is said of models: an open study without one can be read, not trained on."""
+    if not without:
+        return ["The newest model of every open study is here."]
+    return [
+        f"{study}: its newest model is not here, so no round is opened. Ask every hospital for "
+        "`consilium site mirror --out DIR --weights`, then run `consilium hub resume --from DIR`. "
+        "If nobody has it any more, stop this study and begin a new one."
+        for study in without
+    ]
 
 
 def _told(made: Outcome) -> list[str]:
@@ -152,5 +228,9 @@ def _told(made: Outcome) -> list[str]:
         f"{log} only reads: newer mirrors are needed of {words}; run `consilium hub resume`"
         for log, words in made.lacking.items()
     ]
-    lines += [f"{origin} is listed, and no mirror holds it: it rests" for origin in made.missing]
+    lines += [
+        f"{study} is listed, and no mirror holds it: nothing is served. Ask every hospital for "
+        f"it; if nobody has it any more: consilium hub resume --from DIR --without {study}"
+        for study in made.missing
+    ]
     return lines

@@ -26,6 +26,7 @@ from hub.services.keys import KeyStore
 from hub.services.ledger import LedgerService
 from hub.services.members import Hub, MemberService
 from hub.services.motions import MotionService
+from hub.services.numbers import Numbers
 from hub.services.passwords import Passwords
 from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
@@ -34,12 +35,14 @@ from hub.services.record_acts import record_acts
 from hub.services.registry import ModelRegistry
 from hub.services.releases import ReleaseService
 from hub.services.retention import RetentionService
+from hub.services.rotation import KeyRotation
 from hub.services.rounds import RoundService
 from hub.services.runs import RunService
 from hub.services.sealed import SealedService
 from hub.services.studies import StudyService
 from hub.services.tiles import TileService
 from hub.services.trust import read_trust
+from hub.services.weights import Aggregate, WeightService
 from hub.settings import FILE, Settings, load_settings
 from hub.storage.database import Database
 from hub.storage.schema import check_revision, upgrade
@@ -91,6 +94,7 @@ class Rooms:
         """
         self.check_database()
         self.ledger.check()
+        self.rebuilding.record_given_up()
         self.retention.sweep()
 
     def check_database(self) -> None:
@@ -118,6 +122,7 @@ class Rooms:
             clock=self.clock,
             random=self.random,
             passwords=self.passwords,
+            numbers=Numbers(hub_name=self.settings.name, founded=self.ledger.founded),
             idle=timedelta(minutes=self.settings.session_idle_minutes),
             longest=timedelta(hours=self.settings.session_hours),
         )
@@ -170,6 +175,11 @@ class Rooms:
             held=self.held,
             keys=self.keys,
         )
+
+    @cached_property
+    def rotation(self) -> KeyRotation:
+        """The hub's own keys replaced."""
+        return KeyRotation(ledger=self.ledger, keys=self.keys)
 
     @cached_property
     def catalogue(self) -> CatalogueService:
@@ -247,7 +257,15 @@ class Rooms:
     @cached_property
     def runs(self) -> RunService:
         """Flower runs and leases."""
-        return RunService(database=self.database, ledger=self.ledger, clock=self.clock)
+        return RunService(
+            database=self.database, ledger=self.ledger, here=self.registry.has, clock=self.clock
+        )
+
+    def weights(self, aggregate: Aggregate) -> WeightService:
+        """Models from hospitals' folders; how a round becomes a model is told by whoever asks."""
+        return WeightService(
+            database=self.database, ledger=self.ledger, registry=self.registry, aggregate=aggregate
+        )
 
     @cached_property
     def rounds(self) -> RoundService:
@@ -322,7 +340,7 @@ class Rooms:
             accounts=self.accounts,
             people=self.people,
             members=self.members,
-            ledger=self.ledger,
+            sealed=self.sealed,
             handing_out=HandingOut(
                 exports=self.exports,
                 releases=self.releases,

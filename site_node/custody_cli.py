@@ -118,14 +118,27 @@ def evidence(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
     speak(told, as_json=as_json, lines=lines or ["No alarm: there is no evidence to write."])
 
 
-def mirror(*, out: Out, home: Home = None, as_json: AsJson = False) -> None:
+def mirror(
+    *,
+    out: Out,
+    weights: Annotated[
+        bool,
+        typer.Option("--weights", help="Also what a successor needs to train on: for it alone."),
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Write every mirrored log as static tiles, complete and checkable by anybody.
+
+    With --weights also recipes, newest models and this hospital's last updates.
 
     Example: consilium site mirror --out /srv/copies/logs
     """
     with open_site(home) as rooms:
         told = write_mirror(rooms.mirror, out, rooms.keys.node, time_text(rooms.clock()))
-        rooms.journal.write("mirror.written", logs=len(told), out=str(out))
+        added = {row["study"]: row for row in rooms.weights.write(out)} if weights else {}
+        told = [row | added.get(row["log"], {}) for row in told]
+        rooms.journal.write("mirror.written", logs=len(told), out=str(out), weights=weights)
     if not told:
         raise NotReady("no log is mirrored here yet.", "Run `consilium site serve` first.")
     lines = [

@@ -72,7 +72,7 @@ def takeover(
                 typer.echo(f"{row['log']}: {row['vkey']}", err=True)
             typer.confirm("Do these keys take over from the lost hub?", abort=True, err=True)
         secret = passphrase_of(passphrase_file, rooms.settings.keys) if wanted else None
-        told = rooms.rotation.takeover(wanted, secret)
+        told = rooms.rotation.takeover(wanted, secret, str(rooms.settings.events_vkey))
     lines = [f"{row['log']} {row['name']}: {row['state']}" for row in told]
     nothing = "No key waits: the takeover stands, or this hub is no successor."
     speak(told, as_json=as_json, lines=lines or [nothing])

@@ -33,6 +33,7 @@ from site_node.gate.statements import Statements
 from site_node.gate.steward import Steward
 from site_node.gate.suspicion import Identity
 from site_node.gate.terms import known_recipe
+from site_node.gate.weights import Weights
 from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
@@ -155,6 +156,16 @@ class Rooms:
         )
 
     @cached_property
+    def weights(self) -> Weights:
+        """The newest models that came in."""
+        return Weights(
+            home=self.settings.home,
+            site=str(self.settings.site),
+            mirror=self.mirror,
+            sessions=self.store,
+        )
+
+    @cached_property
     def release(self) -> Release:
         """The door."""
         return Release(
@@ -266,6 +277,7 @@ class Rooms:
             sessions=self.store,
             journal=self.journal,
             folder=self.settings.home / "replies",
+            weights=self.weights,
             clock=self.clock,
         )
 

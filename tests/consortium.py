@@ -7,18 +7,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
+from compliance.ledger.checkpoint import Checkpoint, sign
+from compliance.ledger.cosign import cosign
+from compliance.ledger.merkle import Tree, leaf_hash
 from compliance.records.envelope import write_event
 from compliance.records.kinds import CONSORTIUM
 from compliance.rules.consortium.fold import advance, judge
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.verdict import Allowed, Denied, Verdict
-from compliance.signing.keys import SigningKey
-from compliance.signing.note import seal
+from compliance.signing.keys import COSIGNATURE, SigningKey
+from compliance.signing.note import parse, seal
 from tests import factories as make
 
 HUB = make.EVENTS
+EAST, NORTH, SOUTH, WEST = make.NAMES
 
 
 def institutions(*sites: str) -> tuple[str, ...]:
@@ -142,3 +147,52 @@ class Consortium:
             "on_behalf": make.WHO,
         }
         return body | changes
+
+
+def whole_life() -> Consortium:
+    """Everything that can be said, said once, in an order that a consortium could live."""
+    world = Consortium()
+    assert isinstance(world.admit(WEST, EAST, NORTH), Allowed)
+    body = {"members": [make.member(name) for name in make.NAMES], "amend_k": 3, "admit_k": 3}
+    assert isinstance(world.amend(EAST, NORTH, **body), Allowed)
+    world.must("researcher.admitted", HUB, on_behalf=make.WHO)
+    world.must("recipe.registered", HUB)
+    world.must("dataset.registered", f"{NORTH}/node")
+    world.must("offer.made", f"{NORTH}/node")
+    world.must("request.made", make.RESEARCHER)
+    asked = len(world.entries) - 1
+    world.must("request.answered", f"{NORTH}/institution", request=asked)
+    world.must("offer.withdrawn", f"{NORTH}/node")
+    world.must("study.proposed", make.RESEARCHER)
+    world.must("study.refused", f"{SOUTH}/institution")
+    world.must("study.opened", HUB)
+    assert isinstance(world.rotate(f"{NORTH}/node", f"{NORTH}/institution"), Allowed)
+    world.must("dataset.withdrawn", f"{NORTH}/node")
+    denial = {"action": "study.proposed", "who": make.RESEARCHER, "rule": "charter.floors",
+              "round": None, "suppressed": 0}  # fmt: skip
+    world.must("decision.denied", f"{EAST}/node", body=denial)
+    world.must("export.created", HUB, body=world.exporting())
+    review = {"from": 0, "to": 5, "result": "nothing_found", "on_behalf": None}
+    world.must("review.noted", f"{EAST}/node", body=review)
+    world.must("erasure.done", HUB, body={"what": "directory", "commitment": None})
+    world.must("study.closed", HUB)
+    world.must("recipe.retired", f"{EAST}/institution")
+    world.must("researcher.left", HUB)
+    assert isinstance(world.suspend(SOUTH, EAST, NORTH, WEST), Allowed)
+    world.must("member.left", f"{WEST}/node", site=WEST)
+    return world
+
+
+def cosigned(
+    entries: Sequence[bytes], *sites: str, key: SigningKey | None = None, at: int = 1_900_000_000
+) -> bytes:
+    """A checkpoint over any entries of this log, signed by its key, cosigned by these hospitals."""
+    tree = Tree()
+    for entry in entries:
+        tree.append(leaf_hash(entry))
+    checkpoint = Checkpoint(make.CONSORTIUM, len(entries), tree.root())
+    note = sign(checkpoint, key or make.key(make.CONSORTIUM))
+    lines = [
+        cosign(parse(note).text, make.key(f"{site}/witness", COSIGNATURE), at) for site in sites
+    ]
+    return note + "".join(lines).encode()

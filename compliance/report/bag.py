@@ -48,7 +48,7 @@ def read_zip(data: bytes) -> tuple[str, dict[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            _check_entries(entries)
+            _check_entries(entries, len(data))
             files = {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError) as error:
         raise Malformed("bundle", f"it is not a whole zip file ({error})") from None
@@ -59,7 +59,7 @@ def read_zip(data: bytes) -> tuple[str, dict[str, bytes]]:
     return top, {path.split("/", 1)[1]: content for path, content in files.items()}
 
 
-def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
+def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
     names = [entry.filename for entry in entries]
     if not entries or len(entries) > MAX_FILES or len(set(names)) != len(names):
         raise Malformed("bundle", "it is empty, has too many files, or one name twice")
@@ -71,6 +71,8 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
             raise Malformed("bundle", f"{entry.filename} is not a plain file")
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED:
             raise Malformed("bundle", f"{entry.filename} is compressed or encrypted")
+    if sum(entry.file_size for entry in entries) > size:
+        raise Malformed("bundle", "its files overlap: they would be larger than the whole file")
 
 
 def _check_path(entry: zipfile.ZipInfo) -> None:

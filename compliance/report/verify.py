@@ -57,6 +57,7 @@ def verify(
     *,
     consortium_policy: str | None = None,
     receipt: bytes | None = None,
+    tell: Callable[[Step], None] = lambda _: None,
 ) -> Report:
     """Verify a bundle.
 
@@ -66,12 +67,14 @@ def verify(
         charter_id: the charter that is expected, if known.
         consortium_policy: the same for the consortium's log, if its proofs are to be checked.
         receipt: the receipt that lies beside the bundle, if there is one.
+        tell: hears each step as it ends.
     """
     work = Work(Asked(data, policy_text, charter_id, consortium_policy, receipt))
     report = Report()
     for number, (clause, subject, check) in enumerate(STEPS, 1):
         result, detail = _run(check, work)
         report.steps.append(Step(number, clause, subject, result, detail))
+        tell(report.steps[-1])
         if number == 1 and result == "fail":
             break
     return report

@@ -109,6 +109,15 @@ class StudyState(LogState):
             raise Refused("round.sequence", found="no open round")
         return self.open_round
 
+    @property
+    def last_base(self) -> str:
+        """The model from which the last closed round went on; the newest one before the first."""
+        made = [
+            self.charter.initial_model_sha256,
+            *(row.model_sha256 for row in self.rounds_closed),
+        ]
+        return made[-2] if len(made) > 1 else made[-1]
+
     def spent(self, site: str, dataset: str) -> Decimal:
         """Epsilon that this dataset has cost in this study so far."""
         return self.epsilon_spent.get((site, dataset), Decimal(0))

@@ -104,6 +104,12 @@ class VerifierKey:
         return True
 
 
+def fingerprint(vkey: str) -> str:
+    """The beginning of a public key as people compare it by telephone: four groups of 8 hex."""
+    found = VerifierKey.parse(vkey).public.hex()
+    return " ".join(found[start : start + 8] for start in range(0, 32, 8))
+
+
 @dataclass(frozen=True)
 class SigningKey:
     """The private half; never printed.

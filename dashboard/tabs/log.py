@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
+from compliance.errors import ConsiliumError
 from dashboard import page, session, style, tables, words
-from dashboard.checking import Checked, kind_of
-from dashboard.tabs import records
+from dashboard.checking import Checked
+from dashboard.reading import kind_of
+from dashboard.tabs import exporting, records, sealed, witnesses
 
 Plain = dict[str, Any]
 PAGE = 50
 
 
-def draw(study: Plain, found: Checked | None) -> None:
-    """Draw the tab."""
+def draw(study: Plain, found: Checked | None, sites: list[Plain]) -> None:
+    """Draw the tab; `sites` are the hospitals as the hub tells of them."""
     if found is None:
         return
     names = tables.names_of(study["sites"])
-    left, right = st.columns((3, 2), gap="large")
+    left, right = st.columns((2, 3), gap="large")
     with left:
-        _standing(found)
+        standing(found)
     with right:
-        _cosignatures(study, found, names)
+        witnesses.draw(found, study["study"], names, sites)
     if session.identity().has("auditor", "researcher"):
         _export(study)
     if session.identity().has("auditor") and found.size:
         records.review(study, found.size)
+    if found.size:
+        sealed.draw(study, found)
     st.subheader("Entries")
-    _entries(found, names)
+    entries(found, names, study["study"])
 
 
 def alarm(found: Checked) -> None:
@@ -47,7 +50,8 @@ def alarm(found: Checked) -> None:
         )  # fmt: skip
 
 
-def _standing(found: Checked) -> None:
+def standing(found: Checked) -> None:
+    """What this process found about the log, and what that means."""
     st.subheader("Checkpoint")
     page.badge(found.standing)
     st.markdown(found.finding)
@@ -60,49 +64,38 @@ def _standing(found: Checked) -> None:
     st.markdown(":gray[Without this dashboard: `consilium audit verify BUNDLE --policy FILE`.]")
 
 
-def _cosignatures(study: Plain, found: Checked, names: words.Names) -> None:
-    st.subheader("Cosignatures")
-    for row in study["sites"]:
-        at = found.cosigned.get(row["name"])
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if at:
-                st.badge("cosigned", icon=":material/check_circle:", color="green")
-                when = f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"
-            else:
-                st.badge("not yet", icon=":material/hourglass_top:", color="orange")
-                when = "not under this checkpoint"
-            st.markdown(f"**{words.hospital(row['name'], names)}** · :gray[{when}]")
-
-
 def _export(study: Plain) -> None:
     with st.expander("Export the evidence bundle", icon=":material/inventory_2:"):
-        kinds = words.EXPORTS
-        purpose = st.selectbox("For", list(kinds), format_func=kinds.__getitem__)
-        st.markdown(
-            ":gray[One file with every entry, checkpoint and charter. An auditor checks it "
-            "offline. The export is itself an entry of the log.]"
-        )
-        page.act(
-            "Export", "export.create", study["study"], {"purpose": purpose},
-            icon=":material/inventory_2:", primary=True,
-        )  # fmt: skip
+        if session.identity().has("auditor"):
+            st.page_link(
+                "views/reports.py", label="Look first at what it will hold",
+                icon=":material/fact_check:", query_params={"study": study["study"]},
+            )  # fmt: skip
+        exporting.act(study, exporting.ask())
 
 
-def _entries(found: Checked, names: words.Names) -> None:
+def entries(found: Checked, names: words.Names, log: str) -> None:
+    """Every entry in words, newest first."""
     total = len(found.entries)
     pages = max(1, -(-total // PAGE))
     at = 1
     if pages > 1:
         at = int(st.number_input("Page", 1, pages, 1, help=f"{total} entries, newest first"))
     newest = list(enumerate(found.entries))[::-1][(at - 1) * PAGE : at * PAGE]
-    st.table([_entry(index, note, names, found.bad) for index, note in newest], border="horizontal")
+    st.table(
+        [_entry(index, note, names, log, found) for index, note in newest], border="horizontal"
+    )
 
 
-def _entry(index: int, note: bytes, names: words.Names, bad: int | None) -> Plain:
-    kind, actor, time, body = kind_of(note)
-    mark = "✕ " if index == bad else ""
+def _entry(index: int, note: bytes, names: words.Names, log: str, found: Checked) -> Plain:
+    place = f"✕ {index}" if index == found.bad else str(index)
+    try:
+        kind, actor, time, body = kind_of(note, log)
+    except ConsiliumError:  # in a refuted log an entry may have any form
+        told = "It cannot be read; nothing of it is believed."
+        return {"Entry": place, "Time": style.MINUS, "Said by": style.MINUS, "What": told}
     return {
-        "Entry": f"{mark}{index}",
+        "Entry": place,
         "Time": style.moment(time),
         "Said by": words.speaker(actor, names) if actor else "The signers",
         "What": words.told(kind, actor, body, names),

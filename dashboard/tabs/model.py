@@ -11,6 +11,7 @@ from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked
 from dashboard.consent import Consent, consent_of
 from dashboard.hub_client import open_hub
+from dashboard.tabs import narrative
 
 Plain = dict[str, Any]
 Colour = Literal["green", "red", "orange"]
@@ -31,8 +32,8 @@ def draw(study: Plain, found: Checked | None) -> None:
         return
     _newest(study, mine[-1])
     told = _consent(found)
-    if told is not None:
-        _release(study, told)
+    if found is not None and told is not None:
+        _release(study, told, found)
     st.subheader("All models")
     st.table(
         [
@@ -65,7 +66,7 @@ def _consent(found: Checked | None) -> Consent | None:
         return None
 
 
-def _release(study: Plain, told: Consent) -> None:
+def _release(study: Plain, told: Consent, found: Checked) -> None:
     names = tables.names_of(study["sites"])
     st.subheader("Release")
     st.markdown(_sentence(told, names))
@@ -77,7 +78,7 @@ def _release(study: Plain, told: Consent) -> None:
     if not session.identity().has("researcher"):
         st.markdown(":gray[Researchers release and download models.]")
         return
-    _acts(study, told)
+    _acts(study, told, found)
 
 
 def _answers(told: Consent) -> list[tuple[str, str]]:
@@ -103,10 +104,13 @@ def _sentence(told: Consent, names: words.Names) -> str:
     )
 
 
-def _acts(study: Plain, told: Consent) -> None:
+def _acts(study: Plain, told: Consent, found: Checked) -> None:
     if not told.state:
+        said = narrative.ask(study["study"])
+        narrative.look(found.entries, told.model, said, tables.names_of(study["sites"]))
         page.act(
-            "Release the newest model", "model.release", study["study"], {"model": told.model},
+            "Release the newest model", "model.release", study["study"],
+            {"model": told.model, "narrative": said.plain()},
             icon=":material/outbox:", primary=told.standing.enough,
             disabled=not told.standing.enough,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import streamlit as st
 
 from compliance.records.reasons import Stopped
 from dashboard import page, session, style, tables, words
-from dashboard.checking import signers
+from dashboard.reading import signers
 from dashboard.tabs import records, supposing
 
 Plain = dict[str, Any]
@@ -89,7 +89,8 @@ def _acts(study: Plain, charter: Plain, verified: Collection[str]) -> None:
             kinds = words.REASONS[Stopped]
             reason = st.selectbox("Reason", list(kinds), format_func=kinds.__getitem__, index=4)
             st.markdown(":gray[An open round ends. Only all hospitals together can resume.]")
-            page.act("Stop", "study.stop", study["study"], {"reason": reason})
+            remark = records.remark("Remark to the stop, sealed")
+            page.act("Stop", "study.stop", study["study"], {"reason": reason, "remark": remark})
     if study["state"] == "launched" and who.has("admin"):
         records.ending(study)
 

@@ -20,17 +20,22 @@ def review(study: Plain, size: int) -> None:
         one, two = st.columns(2)
         start = one.number_input("From entry", 0, size - 1, 0)
         stop = two.number_input("Up to entry, not itself", 1, size, size)
-        remark = st.text_area("Remark, sealed", max_chars=2000)
-        st.markdown(
-            ":gray[The log holds a hash of the remark; auditors and the study's researcher can "
-            "open it, and it can be erased. Name no patient in it.]"
-        )
         body = {"result": result, "from": int(start), "to": int(stop)}
-        told = " ".join(remark.split())
+        body["remark"] = remark("Remark, sealed")
         page.act(
-            "Note it", "review.note", study["study"], body | {"remark": told or None},
+            "Note it", "review.note", study["study"], body,
             icon=":material/rate_review:",
         )  # fmt: skip
+
+
+def remark(label: str) -> str | None:
+    """Ask for a remark that the log commits to without telling it; None without one."""
+    told = st.text_area(label, max_chars=2000)
+    st.markdown(
+        ":gray[The log holds a hash of the remark; auditors and the study's researcher can "
+        "open it, and it can be erased. Name no patient in it.]"
+    )
+    return " ".join(told.split()) or None
 
 
 def ending(study: Plain) -> None:

@@ -19,11 +19,12 @@ def render() -> None:
     with open_hub() as hub:
         studies = page.ask("studies", hub.studies)
         sites = page.ask("sites", hub.sites)
+        texts = page.ask("motions", hub.motions) if who.has("steward") else []
     _numbers(studies, sites)
     if not sites or not studies:
         _first_steps(who, sites)
     else:
-        _needs_you(who, studies)
+        _needs_you(who, studies, _to_sign(who, texts))
     _running(studies)
     _hospitals(sites)
 
@@ -54,11 +55,25 @@ def _first_steps(who: session.Identity, sites: list[Plain]) -> None:
             st.page_link("views/draft.py", label="Draft a study", icon=":material/edit_document:")
 
 
-def _needs_you(who: session.Identity, studies: list[Plain]) -> None:
+def _to_sign(who: session.Identity, texts: list[Plain]) -> int:
+    """How many texts of several wait for the signature of this steward's hospital."""
+    return sum(f"{who.site}/institution" in row["wanting"] for row in texts)
+
+
+def _needs_you(who: session.Identity, studies: list[Plain], texts: int) -> None:
     items = [(row, need) for row in studies if (need := _need(who, row))]
-    st.subheader(f"Needs you ({len(items)})")
-    if not items:
+    st.subheader(f"Needs you ({len(items) + texts})")
+    if not items and not texts:
         st.markdown(":gray[Nothing waits for you.]")
+    if texts:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            page.badge("open")
+            count = "A text waits" if texts == 1 else f"{texts} texts wait"
+            st.markdown(f"**{count}** for your hospital's signature; it signs there.")
+            st.page_link(
+                "views/consortium.py", label="Read", icon=":material/arrow_forward:",
+                query_params={"part": "Motions"},
+            )  # fmt: skip
     for row, need in items:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             page.badge(row["phase"])

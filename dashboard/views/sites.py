@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import page, session, tables, words
 from dashboard.hub_client import open_hub
+from dashboard.tabs import witnesses
 
 Plain = dict[str, Any]
 KEYS = {"institution": "Institution", "node": "Node", "witness": "Witness"}
@@ -24,6 +25,8 @@ def render() -> None:
     if not sites:
         page.empty("No hospital has joined yet.", "An administrator invites the first one here.")
         return
+    titles = {row["study"]: row["title"] for row in studies}
+    witnesses.alarms(sites, tables.names_of(sites), titles)
     for row in tables.hospitals(sites, studies, page.now()):
         _card(row)
 

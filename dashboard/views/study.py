@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import page, tables
+from dashboard.checking import CONSORTIUM
 from dashboard.hub_client import open_hub
-from dashboard.tabs import live, log, model, overview, performance
+from dashboard.tabs import live, log, model, overview, performance, witnesses
 
 Plain = dict[str, Any]
 TABS = ("Overview", "Live", "Performance", "Log", "Model")
@@ -27,6 +28,7 @@ def render() -> None:
         launched = study["state"] == "launched"
         charter = page.ask(f"charter {number}", lambda: hub.charter(study["charter_id"]))
         now = page.ask(f"live {number}", lambda: hub.live(number)) if launched else None
+        sites = page.ask("sites", hub.sites)
     _head(study)
     tab = st.segmented_control(
         "Part of the study", TABS, default=TABS[0], key="tab", bind="query-params",
@@ -35,7 +37,12 @@ def render() -> None:
     found = page.checked(number) if launched else None
     if found is not None and found.standing == "refuted":
         log.alarm(found)
-    _tab(tab or TABS[0], study, charter, now, found)
+    titles = {number: study["title"]}
+    witnesses.alarms(sites, tables.names_of(sites), titles, number, CONSORTIUM)
+    if tab == "Log" and now is not None:
+        log.draw(study, found, sites)
+    else:
+        _tab(tab or TABS[0], study, charter, now, found)
     if found is not None:
         page.footer(found, tables.names_of(study["sites"]))
     if tab == "Live" and now is not None and now["phase"] != "closed":
@@ -59,8 +66,6 @@ def _tab(tab: str, study: Plain, charter: Plain, now: Plain | None, found: Any) 
         live.draw(study, now)
     elif tab == "Performance":
         performance.draw(study, now)
-    elif tab == "Log":
-        log.draw(study, found)
     else:
         model.draw(study, found)
 

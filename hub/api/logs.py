@@ -17,16 +17,19 @@ routes = APIRouter(prefix="/logs/{log}")
 Member = Annotated[Caller, Depends(MEMBERS)]
 Hospital = Annotated[Caller, Depends(SITES)]
 Speaker = Annotated[Caller, Depends(Access("researcher", sites=True))]
+Auditing = Annotated[Caller, Depends(AUDIT)]
 Index = Annotated[int, Query(ge=0)]
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 FOR_EVER = "private, max-age=31536000, immutable"
 
 
-class Purpose(BaseModel):
-    """What an export is for."""
+class Export(BaseModel):
+    """What an export is for, and what is in it."""
 
     model_config = ConfigDict(extra="forbid")
     purpose: str = Field("audit", max_length=20)
+    names: bool = True
+    profiles: list[str] = Field(default_factory=list, max_length=20)
 
 
 class Question(BaseModel):
@@ -102,6 +105,13 @@ def cosign(log: str, caller: Hospital, hub: Hub) -> Response:
     return Response(status_code=204)
 
 
+@routes.get("/cosignatures")
+def cosignatures(log: str, caller: Member, hub: Hub) -> list[dict[str, object]]:
+    """The newest cosignature of each witness; whoever has the entries can verify it."""
+    _may_read(caller, hub, log)
+    return hub.ledger.cosignatures(log)
+
+
 @routes.get("/state")
 def state(log: str, caller: Member, hub: Hub) -> dict[str, Any]:
     """The fold result with the size and root it belongs to."""
@@ -138,10 +148,15 @@ def tile(log: str, path: str, caller: Member, hub: Hub) -> Response:
     return Response(data, media_type=BYTES, headers={"Cache-Control": FOR_EVER})
 
 
+@routes.get("/attachments")
+def attachments(log: str, caller: Auditing, hub: Hub) -> dict[str, Any]:
+    """What a bundle would hold besides what is made from the log, and who is named in it."""
+    _may_read(caller, hub, log)
+    return hub.exports.material(log)
+
+
 @routes.post("/exports")
-def export(
-    log: str, body: Purpose, caller: Annotated[Caller, Depends(AUDIT)], hub: Hub
-) -> dict[str, Any]:
+def export(log: str, body: Export, caller: Auditing, hub: Hub) -> dict[str, Any]:
     """Build, verify and record an evidence bundle; returns a one-time ticket."""
     act = hub.acts["export.create"]
-    return act.do(caller.known, log, {"purpose": body.purpose})
+    return act.do(caller.known, log, body.model_dump())

@@ -96,13 +96,15 @@ class Cast:
         if child.returncode:
             raise CommandFailed(" ".join(words), child.returncode, said)
 
-    def serve(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+    def serve(
+        self, name: str, *words: str, module: str = "compliance.command"
+    ) -> subprocess.Popen[bytes]:
         """Start a server in its own process group; its output goes to `<state>/logs/<name>.log`."""
         logs = self._state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "compliance.command", *words],
+                [sys.executable, "-m", module, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-import numpy as np
-
 from compliance.errors import ConsiliumError, Refused
 from compliance.records.order import Order
 from compliance.records.reasons import Excluded, Missing
 from compliance.records.rounds import UpdateSubmitted
 from compliance.records.types import seconds_of, time_text
 from compliance.rules.state import OpenRound, StudyState
-from hub.federation.aggregation.catalogue import aggregator
-from hub.federation.aggregation.rule import Update
-from hub.federation.aggregation.vectors import FileVector
+from hub.federation.aggregation.again import aggregated
 from hub.federation.course import Counted, Course, End
 from hub.federation.exchange import Exchange, Failure
 from hub.federation.replies import (
@@ -278,17 +274,12 @@ class Director:
         self._rounds.close(self._lease, account, model)
 
     def _aggregate(self, counted: Mapping[str, Counted]) -> tuple[bytes, dict[str, Decimal]]:
-        """The new model by the charter's rule, in site order: equal inputs give equal bytes."""
-        agreed = self._state().charter.aggregator
-        rule = aggregator(agreed.name, {k: Decimal(v) for k, v in agreed.params.items()})
-        base = FileVector(self._rounds.model_path(self._study))
-        updates = {
-            site: Update(FileVector(update.path), update.n)
-            for site, update in sorted(counted.items())
-        }
-        out = np.empty(base.count, dtype=np.float32)
-        _, outcome = rule.apply(rule.init(base.count), base=base, updates=updates, out=out)
-        return out.astype("<f4", copy=False).tobytes(), dict(outcome.weights)
+        """The new model by the charter's rule, and how much each hospital counts in it."""
+        return aggregated(
+            self._state().charter.aggregator,
+            self._rounds.model_path(self._study),
+            {site: (update.path, update.n) for site, update in counted.items()},
+        )
 
     # --------------------------------------------------------------------- the last question
 

@@ -16,6 +16,7 @@ from typing import Any
 from compliance.errors import NotReady, Refused
 from hub.services.clock import Clock, Random, text_of
 from hub.services.members import site_name
+from hub.services.numbers import Numbers
 from hub.services.passwords import Passwords
 from hub.storage import accounts as rows
 from hub.storage import directory
@@ -62,6 +63,7 @@ class AccountService:
         clock: the time now.
         random: source of codes and tokens.
         passwords: makes and checks hashes.
+        numbers: chooses the number of a new account.
         idle: life of a session without use.
         longest: life of a session at most.
     """
@@ -73,11 +75,13 @@ class AccountService:
         clock: Clock,
         random: Random,
         passwords: Passwords,
+        numbers: Numbers,
         idle: timedelta = timedelta(minutes=30),
         longest: timedelta = timedelta(hours=8),
     ) -> None:
         self._database, self._clock, self._random = database, clock, random
         self._passwords, self._idle, self._longest = passwords, idle, longest
+        self._numbers = numbers
 
     def add(
         self,
@@ -88,6 +92,7 @@ class AccountService:
         by: str = "hub",
         display: str = "",
         contact: str = "",
+        number: int | None = None,
     ) -> str:
         """Add a person with a role, or give another role; returns a one-time enrolment code.
 
@@ -98,9 +103,10 @@ class AccountService:
             by: who gives the role, for the record.
             display: name to print in reports; the account's name if none is given.
             contact: how to reach the person; kept in the directory only.
+            number: of a researcher whom the logs know from a lost hub.
 
         Raises:
-            NotReady: the role is unknown, a steward without a site, or no name.
+            NotReady: the role is unknown, a steward without a site, no name, or not that number.
         """
         if role not in ROLES:
             raise NotReady(f"there is no role {role!r}.", f"Say one of: {', '.join(ROLES)}.")
@@ -115,7 +121,8 @@ class AccountService:
         with self._database.transaction("accounts") as session:
             found = rows.account_named(session, name)
             if found is None:
-                fresh = rows.AccountRow(name=name, created=now, failures=0)
+                place = self._numbers.choose(session, number, role)
+                fresh = rows.AccountRow(id=place, name=name, created=now, failures=0)
                 found = rows.add_account(session, fresh)
                 person = directory.DirectoryRow(dir=self._new_dir(), account=found.id, display=name)
                 directory.add(session, person)

@@ -9,15 +9,16 @@ from typing import Any
 
 from compliance.errors import Malformed
 from compliance.report.narrative import narrative_of
+from compliance.report.request import Request
 from hub.services.accounts import AccountService, Person
 from hub.services.charters import CharterService
 from hub.services.exports import ExportService
 from hub.services.intents import Act
 from hub.services.keys import KeyStore
-from hub.services.ledger import LedgerService
 from hub.services.members import MemberService
 from hub.services.people import PeopleService
 from hub.services.releases import ReleaseService
+from hub.services.sealed import SealedService
 
 Body = dict[str, Any]
 Deed = Callable[[Person, str, Body], Body]
@@ -52,7 +53,8 @@ WORDS = {
     "study.stop": Words(
         ("researcher", "admin"),
         "Stop study {object}.",
-        ("An open round ends. Only all hospitals together can resume.",),
+        ("An open round ends. Only all hospitals together can resume.",
+         "Everybody who reads the log sees the reason. A remark is sealed and can be erased."),
         step_up=False, typed=True,
     ),
     "export.create": Words(
@@ -101,7 +103,7 @@ def acts(
     people: PeopleService,
     accounts: AccountService,
     members: MemberService,
-    ledger: LedgerService,
+    sealed: SealedService,
     handing_out: HandingOut,
     keys: KeyStore,
 ) -> dict[str, Act]:
@@ -115,8 +117,10 @@ def acts(
 
     def stop(person: Person, subject: str, body: Body) -> Body:
         said = {"reason": str(body.get("reason") or "operator")}
-        receipt = ledger.say(subject, "study.stopped", said, on_behalf=person.who)
-        return {"index": receipt.index}
+        receipt, commitment = sealed.remarked(
+            subject, "study.stopped", said, body.get("remark"), on_behalf=person.who
+        )
+        return {"index": receipt.index, "sealed": commitment}
 
     def invite(_person: Person, subject: str, body: Body) -> Body:
         code, expires = members.invite(subject, str(body.get("title") or subject))
@@ -154,8 +158,8 @@ class HandingOut:
 
     def export(self, person: Person, study: str, body: Body) -> Body:
         """Build the bundle of a study."""
-        purpose = str(body.get("purpose") or "audit")
-        made = self._exports.bundle(study, self._folder, purpose=purpose, on_behalf=person.who)
+        asked = wanted(study, self._folder, body)
+        made = self._exports.export(asked, on_behalf=person.who, patient=False)
         path = Path(made["bundle"])
         ticket = self._exports.ticket(path, path.name)
         return {"ticket": ticket, "sha512": made["sha512"], "index": made["index"]}
@@ -171,6 +175,24 @@ class HandingOut:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / name).write_bytes(data)
         return {"ticket": self._exports.ticket(self._folder / name, name)}
+
+
+def wanted(study: str, folder: Path, body: Body) -> Request:
+    """What a person asked of an export.
+
+    Raises:
+        Malformed: a field is unknown or has another form; it is named.
+    """
+    names, profiles = body.get("names", True), body.get("profiles") or []
+    strange = sorted(set(body) - {"purpose", "names", "profiles"})
+    if strange:
+        raise Malformed("act", f"an export has no field {strange[0][:40]}")
+    if not isinstance(names, bool):
+        raise Malformed("act", "names is yes or no")
+    if not isinstance(profiles, list) or not all(isinstance(one, str) for one in profiles):
+        raise Malformed("act", "profiles is a list of names")
+    purpose = str(body.get("purpose") or "audit")
+    return Request(study, folder, purpose=purpose, names=names, profiles=tuple(profiles))
 
 
 def _draft(body: Body) -> Body:

@@ -70,9 +70,13 @@ class Attachments:
         for path, data in files.items():
             if not path.endswith(".safetensors"):
                 check_attached(log, f"data/{path}", data, {})
-        names = self._names(log.entries) if asked.names else {}
+        names = self.people(log) if asked.names else {}
         files |= agreed | recorded(asked.profiles)
         return files | ({"people.csv": write_people(names)} if names else {})
+
+    def people(self, log: Log) -> dict[str, str]:
+        """Printed names of the persons in a log by key or directory id, but the erased ones."""
+        return dict(self._names(log.entries))
 
     def _model(self, study: str, log: Log) -> dict[str, bytes]:
         """Cards and model that were released within this prefix of the log."""

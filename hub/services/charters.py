@@ -27,7 +27,7 @@ from hub.services.ledger import LedgerService
 from hub.services.logbook import CONSORTIUM
 from hub.services.proposals import ProposalService, Who
 from hub.services.registry import ModelRegistry
-from hub.services.start import initial_vector
+from hub.services.start import start_model
 from hub.storage import studies as rows
 from hub.storage.database import Database
 
@@ -322,8 +322,7 @@ class CharterService:
 
     def _start(self, study: str, recipe: Recipe) -> str:
         layout = layout_of(recipe)
-        vector = initial_vector(layout, f"{study}:{recipe.seed}".encode()).tobytes()
-        return self._registry.write(study, layout, vector)
+        return self._registry.write(study, layout, start_model(layout, study, recipe.seed))
 
     def _row(self, row: rows.CharterRow | None, asked: str) -> rows.CharterRow:
         if row is None:

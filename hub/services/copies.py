@@ -197,8 +197,12 @@ def agreeing(states: Mapping[str, State], voices: Sequence[Heads], since: str) -
     return lacking
 
 
-def same_listing(states: Mapping[str, State]) -> list[str]:
-    """Studies that the consortium lists and no copy brought, by origin.
+def same_listing(states: Mapping[str, State], excused: set[str]) -> dict[str, str]:
+    """Studies that the consortium lists and no copy brought: charter id by short name.
+
+    Args:
+        states: every log that is here now.
+        excused: charters of studies whose records are gone, on record or given up here.
 
     Raises:
         Refused: a study's log begins with another charter than the consortium lists.
@@ -209,4 +213,8 @@ def same_listing(states: Mapping[str, State]) -> list[str]:
         charter = listed.get(state.origin, state.charter_id)
         if charter != state.charter_id:
             raise Refused("study.unlisted", state.charter_id, charter)
-    return sorted(set(listed) - here)
+    return {
+        origin.rpartition("/")[2]: charter
+        for origin, charter in sorted(listed.items())
+        if origin not in here and charter not in excused
+    }

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from compliance.canonical import sha256_id
 from compliance.errors import NotReady, Refused
 from compliance.ledger.checkpoint import parse_text
 from compliance.report import controls
@@ -138,6 +139,28 @@ class ExportService:
             "manifest_sha256": made.manifest_sha256,
             "index": index,
         }
+
+    def material(self, study: str) -> dict[str, Any]:
+        """What a bundle of now would hold besides what is made from the log; nothing is written.
+
+        Returns:
+            `files`: path, bytes and sha256 of each; `people`: printed name by key or directory id;
+            `pdf`: whether the report is drawn as PDF.
+
+        Raises:
+            NotReady, NotProven: no quorum yet, or a file is missing or has another hash.
+        """
+        note = self._ledger.checkpoint(study)
+        size = parse_text(parse(note).text).size
+        log = read_log(self._ledger.entries(study, 0, size), note)
+        asked = Request(study=study, out=self._home, names=False)
+        files = self._attachments.of(study, log, asked)
+        rows = [
+            {"path": f"data/{path}", "bytes": len(data), "sha256": sha256_id(data)}
+            for path, data in sorted(files.items())
+        ]
+        people = self._attachments.people(log)
+        return {"files": rows, "people": people, "pdf": report_pdf.available()}
 
     def receipt(self, study: str, manifest_sha256: str) -> bytes:
         """The receipt of an export: the log itself says that this bundle was handed out.

@@ -15,6 +15,7 @@ from compliance.errors import NotReady, Refused
 from compliance.rules.arrival import open_note
 from compliance.rules.logs import family_of
 from compliance.rules.verdict import Denied
+from hub.services.given_up import GivenUp
 
 FILE = "read-only.json"
 READ_ONLY = "hub.readonly"
@@ -41,12 +42,15 @@ class Mark:
 class Held:
     """The mark of a home; read from its file at each question, so that it holds in any process.
 
+    Beside it stands what was given up.
+
     Args:
         home: the hub's home; None has no mark.
     """
 
     def __init__(self, home: Path | None) -> None:
         self._path = None if home is None else home / FILE
+        self.given_up = GivenUp(home)
 
     def mark(self) -> Mark | None:
         """The mark, or None when this hub may write.

@@ -11,6 +11,7 @@ from compliance.signing.keys import NOTE, SigningKey
 from hub.services.clock import Random
 
 STUDY_BYTES = 8
+COMING = "events.coming.key"
 
 
 class KeyStore:
@@ -30,6 +31,22 @@ class KeyStore:
     def events(self) -> SigningKey:
         """The key by which the hub makes statements."""
         return self._get("events.key", f"{self.hub_name}/events")
+
+    def events_are_coming(self) -> bool:
+        """Whether a successor of the events key was prepared."""
+        return (self._folder / COMING).exists()
+
+    def coming_events(self) -> SigningKey:
+        """The prepared successor of the events key; made when there is none."""
+        return self._get(COMING, f"{self.hub_name}/events")
+
+    def take_over_events(self) -> None:
+        """Speak by the coming key from now on; the old one is kept beside, silent."""
+        old = self._folder / f"events-{sha256_id(str(self.events.verifier).encode())[7:23]}.key"
+        if not old.exists():
+            write_key(old, self.events)
+        (self._folder / COMING).replace(self._folder / "events.key")
+        self._known.clear()
 
     def new_study(self) -> str:
         """16 hex digits for a new study; random, because the charter names its own log."""

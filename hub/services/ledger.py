@@ -75,6 +75,9 @@ class LedgerService(LogBook):
         self._nonce, self._pause = nonce, pause
         self._suppressed: Counter[str] = Counter()
 
+    def _given_up(self) -> set[str]:
+        return set(self.held.given_up.charters())
+
     @contextmanager
     def writing(self, *logs: str, before: tuple[str, ...] = ()) -> Iterator[Transaction]:
         """Open one transaction over these logs; if it fails, the memory forgets what it read.

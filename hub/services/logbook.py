@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from compliance.errors import Malformed, NotReady
 from compliance.ledger.tiles import entry_bundle
-from compliance.records.decisions import ErasureDone
 from compliance.records.envelope import Event, parse_event
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.logs import State, family_of
@@ -23,6 +22,7 @@ from compliance.rules.state import StudyState
 from compliance.signing.note import parse
 from hub.services import checkpoints
 from hub.services.clock import Clock, text_of
+from hub.services.given_up import gone
 from hub.storage import ledger as rows
 from hub.storage.database import Database, Transaction
 
@@ -135,20 +135,21 @@ class LogBook:
         if not isinstance(state, ConsortiumState):
             return
         hub = state.agreement.hub.partition("+")[0]
-        gone = {
-            event.body.commitment
-            for event in self.events(CONSORTIUM, "erasure.done")
-            if isinstance(event.body, ErasureDone) and event.actor == hub
-        }
+        excused = gone(self.events(CONSORTIUM, "erasure.done"), hub) | self._given_up()
         there = set(self.studies())
         for charter_id, listed in state.studies.items():
             study = listed.origin.rpartition("/")[2]
-            if study not in there and charter_id not in gone:
+            if study not in there and charter_id not in excused:
                 raise NotReady(
                     f"the log of study {study}, which the consortium lists, is not in the "
                     "database. Nothing is served.",
-                    "Restore the database from a backup, or the log from a hospital's mirror.",
+                    "Restore the database from a backup, or the log from a hospital's mirror; if "
+                    f"nobody has it any more: `consilium hub resume --without {study}`.",
                 )
+
+    def _given_up(self) -> set[str]:
+        """Charters of studies that were given up here; whoever only reads logs knows of none."""
+        return set()
 
     def forget(self, log: str) -> None:
         """Drop what is only in memory of a log."""
@@ -196,6 +197,13 @@ class LogBook:
     def consistency(self, log: str, old: int, new: int) -> list[bytes]:
         """Hashes that prove that the log of `old` entries is the beginning of `new`."""
         return self.state_of(log).tree.consistency(old, new)
+
+    def cosignatures(self, log: str) -> list[dict[str, object]]:
+        """How far each witness has come: its newest line, and the size that it is about."""
+        with self._database.reading() as session:
+            must_exist(session, log)
+            found = rows.newest_cosignatures(session, log)
+        return [{"name": row.key_name, "size": row.size, "line": row.line} for row in found]
 
     def policy(self, log: str) -> str:
         """The policy that follows from charter or agreement and the keys in force."""

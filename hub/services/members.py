@@ -15,6 +15,7 @@ from compliance.errors import NotReady, Refused
 from compliance.records.types import Site, seconds_of
 from compliance.signing.keys import VerifierKey
 from compliance.signing.request import MAX_AGE_SECONDS, SiteRequest
+from hub.services.alarms import heard
 from hub.services.clock import Clock, Random, text_of
 from hub.services.logbook import LogBook
 from hub.services.proofs import country_of, flower_of, hash_of, nobody_elses, proven_keys
@@ -219,12 +220,17 @@ class MemberService:
         return known is not None and known.standing == WAITING
 
     def heartbeat(self, site: str, told: dict[str, Any]) -> str:
-        """Keep a site's sign of life; returns the hub's time."""
+        """Keep a site's sign of life; returns the hub's time.
+
+        Raises:
+            Malformed: states or versions are no object, or an alarm has another form.
+        """
         now = text_of(self._clock)
         with self._database.transaction() as session:
             member = rows.find_member(session, site)
             if member is not None:
-                member.seen, member.health = now, json.dumps(told, sort_keys=True)
+                kept = heard(told, json.loads(member.health), now)
+                member.seen, member.health = now, json.dumps(kept, sort_keys=True)
         return now
 
     def members(self) -> list[dict[str, Any]]:
@@ -318,7 +324,7 @@ class MemberService:
             "title": row.title,
             "slot": row.slot,
             "standing": known.standing,
-            "health": {"state": state, **health.get("states", {})},
+            "health": {**health.get("states", {}), "state": state},
             "versions": health.get("versions", {}),
             "last_seen": row.seen,
             "member_since": row.joined,

@@ -17,12 +17,12 @@ from compliance.records.envelope import Event, parse_event
 from compliance.records.members import MemberAdmitted
 from compliance.records.types import time_text
 from compliance.rules.logs import LIFTED_BY_SIGNATURES, State, family_of
+from compliance.rules.signers import OF_CONSORTIUM, OF_STUDY, Signers, may_sign
 from compliance.rules.verdict import Denied
 from compliance.signing.note import assemble, parse_line
 from hub.services.clock import Clock, text_of
 from hub.services.ledger import LedgerService, refused
 from hub.services.logbook import CONSORTIUM
-from hub.services.signers import OF_CONSORTIUM, OF_STUDY, Signers, signers_of
 from hub.storage import motions as rows
 from hub.storage.database import Database, Transaction
 
@@ -170,7 +170,7 @@ class MotionService:
     ) -> Denied | None:
         """Keep a signature and ask the rules; what they deny for good is returned."""
         state = self._ledger.state_in(session, row.log)
-        signers = signers_of(state, event)
+        signers = may_sign(state, event)
         parsed = parse_line(line)
         key = signers.get(parsed.name)
         if key is None or parsed.key_id != key.key_id:
@@ -233,7 +233,7 @@ class MotionService:
             state: State | None = self._ledger.founded()
         else:
             state = self._ledger.state_of(row.log)
-        return sorted(set(signers_of(state, event)) - signed)
+        return sorted(set(may_sign(state, event)) - signed)
 
     def _row(self, session: Transaction, motion: str) -> rows.MotionRow:
         row = rows.find_motion(session, motion)

@@ -8,17 +8,18 @@ that nothing is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compliance.errors import Malformed, NotReady
+from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.types import seconds_of
 from compliance.report.heads import Heads
-from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.consortium.state import ConsortiumState, Listed
 from compliance.rules.logs import State, family_of
 from hub.services import copies
 from hub.services.copies import Copy
 from hub.services.entries import put_entry
+from hub.services.given_up import gone, gone_in
 from hub.services.held import EVERY, REBUILT, Held, Mark
 from hub.services.indexes import index_charter, index_consortium
 from hub.services.keys import KeyStore
@@ -29,7 +30,7 @@ from hub.storage.database import Database, Transaction
 
 LOST = (
     "accounts, roles and passwords of people: add them with `consilium hub user add`",
-    "model weights: no mirror holds them; a running study needs a backup to train on",
+    "model weights, unless the mirrors were written with --weights",
     "sealed details and the directory of researchers' names",
     "descriptions of datasets; the Flower keys come back with `consilium site follow`",
     "refusals of charters, motions that waited, and charters that were not launched",
@@ -47,7 +48,7 @@ class Outcome:
         roots: the root of each log.
         hospitals: whose statements were read and hold.
         lacking: logs that still rest, each with how many of whom are needed.
-        missing: origins of studies that the consortium lists and nobody brought.
+        missing: studies that the consortium lists and nobody brought.
         agreement: id of the agreement, to be compared by eye.
     """
 
@@ -90,7 +91,8 @@ class RebuildService:
         if self._ledger.logs() and self._held.mark() is None:
             raise NotReady(
                 "this hub has logs already.",
-                "Make a new home with `consilium hub init`, and rebuild there.",
+                "Make a new home with `consilium hub init`, and rebuild there. If a rebuild ended "
+                "early here, its logs are whole: `consilium hub resume` looks for models.",
             )
         try:
             seconds_of(lost)
@@ -102,16 +104,48 @@ class RebuildService:
         self._held.keep(Mark(REBUILT, lost, (EVERY,)))
         return self._take(mirrors)
 
-    def resume(self, folders: Sequence[Path]) -> Outcome:
+    def resume(self, folders: Sequence[Path], without: Sequence[str] = ()) -> Outcome:
         """Fill in what mirrors have more of, and write again where enough witnesses spoke.
 
+        Args:
+            folders: mirrors of hospitals.
+            without: studies to give up: nobody has their log any more. There is no way back.
+
         Raises:
-            NotReady: this hub may write already.
+            NotReady: this hub may write already, or a study to give up is not missing.
             NotProven: a mirror does not hold, or tells another history than this hub.
         """
         if self._held.mark() is None:
             raise NotReady("this hub may write already.", "There is nothing to resume.")
-        return self._take([copies.read_mirror(folder) for folder in folders])
+        made = self._take([copies.read_mirror(folder) for folder in folders], without)
+        self.record_given_up()
+        return made
+
+    def record_given_up(self) -> list[str]:
+        """Put on record what was given up here, as soon as this hub may; returns what waits.
+
+        The entry says that the records are gone; the list says that the study is closed.
+        """
+        state, lost = self._ledger.founded(), set(self._held.given_up.charters())
+        if state is None or not lost:
+            return []
+        said = gone(self._ledger.events(CONSORTIUM, "erasure.done"), self._events.name)
+        waiting = sorted(lost - said)
+        try:
+            for charter in waiting:
+                self._record(charter, state.studies[charter])
+        except Refused:  # it only reads, or is not the hub of this log yet: said later
+            return waiting
+        return []
+
+    def _record(self, charter: str, listed: Listed) -> None:
+        with self._ledger.writing(CONSORTIUM) as session:
+            body = {"what": "study_records", "commitment": charter}
+            self._ledger.say_in(session, CONSORTIUM, "erasure.done", body)
+            if listed.closed is None:
+                ended = {"charter": charter, "origin": listed.origin, "entry0": listed.entry0}
+                ended_by = ended | {"on_behalf": None}
+                self._ledger.say_in(session, CONSORTIUM, "study.closed", ended_by)
 
     def takeover(self) -> list[dict[str, str]]:
         """Keys of this hub that are not in force yet: log, name and public half of each.
@@ -130,18 +164,23 @@ class RebuildService:
                     wanted.append({"log": log, "name": key.name, "vkey": str(key.verifier)})
         return wanted
 
-    def _take(self, mirrors: Sequence[copies.Mirrored]) -> Outcome:
+    def _take(self, mirrors: Sequence[copies.Mirrored], without: Sequence[str] = ()) -> Outcome:
         mark = self._held.mark()
+        erased, given = self._erased(mirrors), set(self._held.given_up.charters())
+        mirrors = [_less_gone(mirror, erased | given) for mirror in mirrors]
         names = {log for mirror in mirrors for log in mirror.copies} | set(self._ledger.logs())
         logs = sorted(names - {CONSORTIUM})
         with self._ledger.writing(*logs, CONSORTIUM, before=("members", "charters")) as session:
             own = {log: self._own(session, log) for log in names}
             best = {log: _best(log, own[log], mirrors) for log in names}
             states = self._one_consortium(best)
-            missing = copies.same_listing(states)
+            lost = copies.same_listing(states, erased)
+            known = [study for study, charter in lost.items() if charter in given]
+            missing = _less(lost, without, known)
             voices = [one.heads for one in mirrors if copies.check_voice(one.heads, states)]
             added = {log: self._write(session, best[log], own[log]) for log in sorted(names)}
             self._index(session, best)
+        self._held.given_up.add([lost[study] for study in without])
         fresh = {log for log in names if own[log] is None}
         lacking = self._lift(mark, states, voices, (fresh, missing)) if mark else {}
         return Outcome(
@@ -153,6 +192,13 @@ class RebuildService:
             missing=missing,
             agreement=states[CONSORTIUM].charter_id,
         )
+
+    def _erased(self, mirrors: Sequence[copies.Mirrored]) -> set[str]:
+        """Charters of studies whose records are gone, by any copy of the consortium's log."""
+        found = [one.copies[CONSORTIUM].entries for one in mirrors if CONSORTIUM in one.copies]
+        if CONSORTIUM in self._ledger.logs():
+            found.append(self._ledger.entries(CONSORTIUM, 0))
+        return {charter for entries in found for charter in gone_in(entries, self._events.name)}
 
     def _own(self, session: Transaction, log: str) -> Copy | None:
         state = self._ledger.state_in(session, log)
@@ -210,13 +256,35 @@ class RebuildService:
 
         What the consortium lists and nobody brought stays shut in any case.
         """
-        fresh, missing = new
+        fresh, absent = new
         resting = set(states) if EVERY in mark.logs else (set(mark.logs) | fresh) & set(states)
         wanted = {log: state for log, state in states.items() if log in resting}
         lacking = copies.agreeing(wanted, voices, mark.since)
-        absent = {origin.rpartition("/")[2] for origin in missing}
         self._held.keep(Mark(mark.why, mark.since, tuple(sorted({*lacking, *absent}))))
         return lacking
+
+
+def _less_gone(mirror: copies.Mirrored, charters: set[str]) -> copies.Mirrored:
+    """A mirror without studies whose records are gone: these do not come back."""
+    kept = {log: copy for log, copy in mirror.copies.items()
+            if copy.state.charter_id not in charters}  # fmt: skip
+    return replace(mirror, copies=kept)
+
+
+def _less(lost: dict[str, str], without: Sequence[str], known: Sequence[str]) -> list[str]:
+    """What is still missing when these are given up, and those that were before.
+
+    Raises:
+        NotReady: one of them is not missing.
+    """
+    strangers = sorted(set(without) - set(lost))
+    missing = sorted(set(lost) - set(known))
+    if strangers:
+        raise NotReady(
+            f"the log of {strangers[0]} is not missing here, or no study has this id.",
+            f"Missing: {', '.join(missing) or 'none'}.",
+        )
+    return [study for study in missing if study not in without]
 
 
 def _best(log: str, own: Copy | None, mirrors: Sequence[copies.Mirrored]) -> Copy:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from compliance.errors import Malformed
-from compliance.records.types import Text2000
 from hub.services.accounts import Person
 from hub.services.intents import Act
 from hub.services.ledger import LedgerService
@@ -15,7 +11,6 @@ from hub.services.retention import DAYS, DESTROY, PREPARE, RetentionService
 from hub.services.sealed import SealedService
 
 Body = dict[str, Any]
-_TEXT: TypeAdapter[str] = TypeAdapter(Text2000)
 
 
 def record_acts(
@@ -31,12 +26,7 @@ def record_acts(
             "result": body.get("result"),
             "on_behalf": person.who,
         }
-        remark = _remark(body.get("remark"))
-        if remark is None:
-            receipt, commitment = ledger.say(subject, "review.noted", said), None
-        else:
-            told = {"remark": remark}
-            receipt, commitment = sealed.say(subject, "review.noted", said, payload=told)
+        receipt, commitment = sealed.remarked(subject, "review.noted", said, body.get("remark"))
         return {"index": receipt.index, "sealed": commitment}
 
     return {
@@ -78,14 +68,3 @@ def record_acts(
             do=lambda person, study, _: retention.destroy(study, person),
         ),
     }
-
-
-def _remark(text: Any) -> str | None:
-    if text is None or text == "":
-        return None
-    try:
-        return _TEXT.validate_python(text)
-    except ValidationError:
-        raise Malformed(
-            "remark", "it is no text of at most 2000 characters without line breaks"
-        ) from None

@@ -89,6 +89,15 @@ class ModelRegistry:
             raise NotReady(f"model {name} is not in the registry.", "Restore it from a backup.")
         return path
 
+    def has(self, study: str, name: str) -> bool:
+        """Whether the file of a model is here; what is in it is checked when it is read."""
+        try:
+            self.path(study, name)
+            self.layout(study)
+        except NotReady:
+            return False
+        return True
+
     def read(self, study: str, name: str) -> bytes:
         """The vector of a model, checked against its name.
 

@@ -34,6 +34,11 @@ SAMPLE = b"""#set document(title: "one character")
 #"""
 
 
+def available() -> bool:
+    """Whether typst is installed, so that a report can be drawn."""
+    return importlib.util.find_spec("typst") is not None
+
+
 def render(log: Log, attached: Files, controls: bytes | None = None) -> bytes | None:
     """The report of a log as PDF, or None where typst is not installed.
 
@@ -42,7 +47,7 @@ def render(log: Log, attached: Files, controls: bytes | None = None) -> bytes | 
         attached: names, cards and registrations are read from here.
         controls: `data/controls.json`, already made, if it is.
     """
-    if importlib.util.find_spec("typst") is None:
+    if not available():
         return None
     return report_pdf(tell(log, attached, controls))
 

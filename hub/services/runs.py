@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from compliance.errors import Refused
@@ -10,6 +11,7 @@ from hub.services.ledger import LedgerService
 from hub.storage import studies as rows
 from hub.storage.database import Database, Transaction
 
+Here = Callable[[str, str], bool]
 LEASE_SECONDS = 60
 PATIENCE_SECONDS = 30
 
@@ -20,18 +22,35 @@ class RunService:
     Args:
         database: keeps one row a study.
         ledger: says which studies are open.
+        here: whether a model of a study lies in the registry.
         clock: the time now.
     """
 
-    def __init__(self, *, database: Database, ledger: LedgerService, clock: Clock) -> None:
+    def __init__(
+        self, *, database: Database, ledger: LedgerService, here: Here, clock: Clock
+    ) -> None:
         self._database, self._ledger, self._clock = database, ledger, clock
+        self._here = here
 
     def wanted(self) -> list[str]:
-        """Studies that are open by their own log."""
+        """Studies that are open by their own log, and whose newest model is here.
+
+        On a successor it may be missing: a round that nobody could close would be opened.
+        """
         found = []
         for study in self._ledger.studies():
             state = self._ledger.state(study)
-            if state.closed is None and state.stopped is None:
+            going = state.closed is None and state.stopped is None
+            if going and self._here(study, state.model_sha256):
+                found.append(study)
+        return found
+
+    def without_model(self) -> list[str]:
+        """Open studies whose newest model is not here: nobody can train on them."""
+        found = []
+        for study in self._ledger.studies():
+            state = self._ledger.state(study)
+            if state.closed is None and not self._here(study, state.model_sha256):
                 found.append(study)
         return found
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from compliance.errors import NotProven, NotReady, Refused
+from pydantic import TypeAdapter, ValidationError
+
+from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.records.envelope import Event, parse_event
 from compliance.records.sealed import Sealed, open_sealed, seal_payload
+from compliance.records.types import Text2000
 from compliance.rules.logs import family_of
 from compliance.signing.note import parse
 from hub.services.clock import Clock, Random, text_of
@@ -26,6 +29,10 @@ from hub.storage.database import Database, Transaction
 SALT_BYTES = 16
 KEPT, ERASED, NEVER = "kept", "erased", "not here"
 MARK = b'"sealed":"sha256:'
+REMARKED = ("review.note", "study.stop")
+"""Acts with a remark: what was typed for them is erased with it."""
+
+_TEXT: TypeAdapter[str] = TypeAdapter(Text2000)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,25 @@ class SealedService:
             also=lambda session: _keep(session, log, sealed),
         )
         return receipt, sealed.commitment
+
+    def remarked(
+        self,
+        log: str,
+        kind: str,
+        body: dict[str, Any],
+        remark: Any,
+        *,
+        on_behalf: dict[str, Any] | None = None,
+    ) -> tuple[Receipt, str | None]:
+        """Say something in the hub's name, with a sealed remark of one paragraph if there is one.
+
+        Raises:
+            Malformed: the remark is no text of at most 2,000 characters; nothing is said.
+        """
+        told = _remark(remark)
+        if told is None:
+            return self._ledger.say(log, kind, body, on_behalf=on_behalf), None
+        return self.say(log, kind, body, payload={"remark": told}, on_behalf=on_behalf)
 
     def keep(self, log: str, index: int, sealed: Sealed) -> None:
         """Keep the payload of an entry that its author brings afterwards; twice is no harm.
@@ -176,12 +202,24 @@ class SealedService:
             if row.payload is not None:
                 now = text_of(self._clock)
                 rows.empty(session, row, now)
-                intents.blank(session, log, "review.note", now)
+                for action in REMARKED:
+                    intents.blank(session, log, action, now)
                 body = {"what": "sealed", "commitment": row.commitment}
                 self._ledger.say_in(session, log, "erasure.done", body)
             told = _told(index, event, {row.commitment: row})
         self._database.scrub("sealed_payload", "intent")
         return told.plain()
+
+
+def _remark(text: Any) -> str | None:
+    if text is None or text == "":
+        return None
+    try:
+        return _TEXT.validate_python(text)
+    except ValidationError:
+        raise Malformed(
+            "remark", "it is no text of at most 2000 characters without line breaks"
+        ) from None
 
 
 def _keep(session: Transaction, log: str, sealed: Sealed) -> None:

@@ -52,3 +52,14 @@ def _even(seed: bytes, name: str, count: int) -> NDArray[np.float64]:
     stream = Cipher(algorithms.AES256(key), modes.CTR(_COUNTER_ZERO)).encryptor()
     words = np.frombuffer(stream.update(bytes(count * _WORD)), dtype="<u4")
     return (words >> np.uint32(8)).astype(np.float64) * 2.0**-24
+
+
+def start_model(layout: Layout, study: str, seed: int) -> bytes:
+    """The values with which a study begins, float32, little-endian.
+
+    Args:
+        layout: of the recipe's network.
+        study: the study's id.
+        seed: of the recipe.
+    """
+    return initial_vector(layout, f"{study}:{seed}".encode()).tobytes()

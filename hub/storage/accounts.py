@@ -82,6 +82,11 @@ def count_accounts(session: Session) -> int:
     return int(session.scalar(select(func.count()).select_from(AccountRow)) or 0)
 
 
+def highest_number(session: Session) -> int:
+    """The highest number that an account has; 0 before the first."""
+    return int(session.scalar(select(func.max(AccountRow.id))) or 0)
+
+
 def add_account(session: Session, row: AccountRow) -> AccountRow:
     """Add a person."""
     session.add(row)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import DDL, LargeBinary, Table, Text, bindparam, event, func, insert, select, update
+from sqlalchemy import (
+    DDL,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    event,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.schema import ExecutableDDLElement
 
@@ -213,6 +225,15 @@ def last_cosigned(session: Session, study: str) -> int:
     query = select(CosignatureRow.time).where(CosignatureRow.study == study)
     newest = query.order_by(CosignatureRow.size.desc()).limit(NEWEST)
     return max(session.scalars(newest), default=0)
+
+
+def newest_cosignatures(session: Session, study: str) -> list[CosignatureRow]:
+    """The newest cosignature of each witness, by its key's name."""
+    row = CosignatureRow
+    mine = select(row.key_name, func.max(row.size)).where(row.study == study)
+    query = select(row).where(row.study == study)
+    query = query.where(tuple_(row.key_name, row.size).in_(mine.group_by(row.key_name)))
+    return list(session.scalars(query.order_by(row.key_name)))
 
 
 def add_cosignature(session: Session, row: CosignatureRow) -> None:

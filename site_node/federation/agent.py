@@ -18,10 +18,13 @@ from threading import Event
 from typing import Protocol
 
 from compliance.errors import ConsiliumError, NotReady, Unreachable
+from compliance.records.alarms import MOST, Alarm
+from compliance.rules.words import SENTENCES
 from site_node.gate.mirror import CONSORTIUM
 from site_node.gate.witness import ClockBehind
 from site_node.wiring import Rooms
 
+MISSING = "own.missing"
 PARTS = ("consilium-federation", "flwr", "torch")
 
 
@@ -76,6 +79,7 @@ class Agent:
         self._flower = "up"  # what needs no word
         self._beaten: datetime | None = None
         self._last: dict[str, tuple[str, int]] = {}
+        self._swallowed: set[str] = set()
 
     def run(self, stop: Event) -> None:
         """Tick until `stop` is set; the SuperNode ends with it."""
@@ -144,6 +148,17 @@ class Agent:
             self._last[study] = (step.outcome, step.size)
             if step.outcome == "alarm":
                 self._say(f"ALARM in log {study}: {step.rule}. Run `consilium site doctor`.")
+        self._miss(study)
+
+    def _miss(self, study: str) -> None:
+        """Say once that the log does not show what the hub took from here more than an hour ago."""
+        silent = self._rooms.witness.silent(study, self._rooms.clock())
+        if not silent:
+            self._swallowed.discard(study)
+        elif study not in self._swallowed:
+            self._swallowed.add(study)
+            self._rooms.journal.write("alarm", study=study, rule=MISSING, finding=", ".join(silent))
+            self._say(f"ALARM in log {study}: {MISSING}. {SENTENCES[MISSING]} Call the auditor.")
 
     def _heartbeat(self) -> None:
         now = self._rooms.clock()
@@ -159,11 +174,21 @@ class Agent:
         return {
             "supernode": str(self._supervisor.state),
             "alarms": len(self._rooms.mirror.alarms()),
+            "alarmed": [alarm.plain() for alarm in self._alarmed()],
             "waiting": self._rooms.statements.waiting(),
             "logs": {head.study: head.size for head in heads},
             "roots": {head.study: base64.b64encode(head.root).decode() for head in heads},
             "agreement": self._rooms.agreement_id(),
         }
+
+    def _alarmed(self) -> list[Alarm]:
+        """The first alarm of each log, then logs that do not show what this hospital said."""
+        first: dict[str, Alarm] = {}
+        for row in self._rooms.mirror.alarms():
+            first.setdefault(row.study, Alarm(log=row.study, rule=row.rule, at=row.at))
+        for study in sorted(self._swallowed):
+            first.setdefault(study, Alarm(log=study, rule=MISSING, at=None))
+        return list(first.values())[:MOST]
 
     def _away(self, error: Unreachable) -> None:
         if not self._hub_away:

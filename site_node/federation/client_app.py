@@ -116,6 +116,7 @@ def _carry_out(rooms: Rooms, order: Order, array: bytes) -> Reply:
     found = model_sha256(permit.layout.sha256, bytes(values))
     if found != order.model_sha256:
         raise Refused("round.model", found, order.model_sha256)
+    rooms.weights.keep(permit.study, order.model_sha256, values)
     known = rooms.release.cached(permit, order)
     if known is not None:
         rooms.journal.write("answered.again", study=permit.study, round=order.round)

@@ -129,6 +129,13 @@ def _agreed(body: CharterBody, consortium: ConsortiumState | None) -> list[Findi
     return denied + [_finding(rule, sentence=sentence, allowed=True) for rule in passed]
 
 
+def _hub_key(here: Here) -> str | None:
+    """The key by which the hub speaks now, by the own mirror; before there is one, as joined."""
+    if here.consortium is None:
+        return here.settings.events_vkey
+    return str(here.consortium.keys.current[f"{here.settings.hub_name}/events"])
+
+
 def _identity(body: CharterBody, here: Here) -> Finding:
     mine, public = body.site(str(here.settings.site)), here.public
     same = mine is not None and (mine.institution, mine.node, mine.witness) == (
@@ -136,7 +143,7 @@ def _identity(body: CharterBody, here: Here) -> Finding:
         str(public.node),
         str(public.witness),
     )
-    same = same and body.hub_key == here.settings.events_vkey
+    same = same and body.hub_key == _hub_key(here)
     same = same and body.origin.startswith(f"{here.settings.hub_name}/study/")
     return _finding(
         "charter.members",

@@ -21,6 +21,7 @@ from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import CONSORTIUM, Mirror
 from site_node.gate.statements import Statements
+from site_node.gate.weights import Weights
 from site_node.store import destroyed as table
 from site_node.store import outbox
 from site_node.store.journal import Sessions
@@ -40,6 +41,7 @@ class Destruction:
         sessions: the site's database.
         journal: the site's own record.
         folder: where updates that left are kept.
+        weights: models that came in.
         clock: the time now.
     """
 
@@ -53,11 +55,13 @@ class Destruction:
         sessions: Sessions,
         journal: Journal,
         folder: Path,
+        weights: Weights,
         clock: Clock,
     ) -> None:
         self._keys, self._hub, self._mirror = keys, hub, mirror
         self._statements, self._sessions = statements, sessions
         self._journal, self._folder, self._clock = journal, folder, clock
+        self._weights = weights
 
     def look(self, asked: str) -> dict[str, Any]:
         """What would go, if it may go now.
@@ -97,6 +101,7 @@ class Destruction:
             updates = table.update_hashes(session, head.study)
         for name in updates:  # files first: what a crash leaves is found by the rows again
             (self._folder / f"{name.removeprefix('sha256:')}.f32").unlink(missing_ok=True)
+        self._weights.destroy(head.study)
         self._delete(head, told)
         self._mirror.forget(head.study)
         table.scrub(self._sessions)

@@ -183,9 +183,10 @@ class Following:
         signers.touch(mode=0o600)
         told = {str(name): str(key) for name, key in welcome["signers"].items()}
         signers.write_text(yaml.safe_dump(told))
-        kept = home / f"{FILE}.before"
-        shutil.copyfile(home / FILE, kept)
-        kept.chmod(0o600)
+        if self._settings.hub_address != code.address:  # a second time keeps the first one's
+            kept = home / f"{FILE}.before"
+            shutil.copyfile(home / FILE, kept)
+            kept.chmod(0o600)
         (home / "ca.pem.part").replace(self._settings.ca_path)
         signers.replace(home / "signers.yaml")
         write_settings(home / FILE, file_values(home) | values)

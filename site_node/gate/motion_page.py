@@ -10,8 +10,9 @@ from compliance.records.decisions import CharterAmended, StudyResumed
 from compliance.records.keys import KeyRotated
 from compliance.records.members import MemberAdmitted, MemberSuspended
 from compliance.records.types import Record
+from compliance.rules.differences import differences
 from compliance.rules.quorum import words
-from compliance.signing.keys import VerifierKey
+from compliance.signing.keys import fingerprint
 from site_node.gate.motions import Motion
 
 
@@ -28,7 +29,9 @@ def motion_lines(motion: Motion, before: Record | None = None) -> list[str]:
     if isinstance(body, AgreementAmended | CharterAmended) and before is not None:
         after = body.agreement if isinstance(body, AgreementAmended) else body.charter
         lines += ["", "What changes against the text in force:"]
-        lines += changes(before.plain(), after.plain()) or ["  nothing"]
+        changed = differences(before.plain(), after.plain())
+        lines += [f"  {place}: {_short(old)}  ->  {_short(new)}" for place, old, new in changed]
+        lines += [] if changed else ["  nothing"]
     return [
         *lines,
         "",
@@ -36,22 +39,6 @@ def motion_lines(motion: Motion, before: Record | None = None) -> list[str]:
         f"Signed so far: {', '.join(motion.signed) or 'nobody'}",
         f"Could still sign: {', '.join(motion.wanting) or 'nobody'}",
     ]
-
-
-def changes(before: Any, after: Any, place: str = "") -> list[str]:
-    """Every field that differs between two texts, by its place: what it was, what it becomes."""
-    if before == after:
-        return []
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = sorted(before.keys() | after.keys())
-        pairs = [(f"{place}.{name}" if place else name, name) for name in names]
-        found = [changes(before.get(name), after.get(name), where) for where, name in pairs]
-        return [line for lines in found for line in lines]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        rows = enumerate(zip(before, after, strict=True))
-        found = [changes(old, new, f"{place}[{number}]") for number, (old, new) in rows]
-        return [line for lines in found for line in lines]
-    return [f"  {place}: {_short(before)}  ->  {_short(after)}"]
 
 
 def _short(value: Any) -> str:
@@ -85,7 +72,10 @@ def _agreement(body: Any) -> list[str]:
         "AGREEMENT between the hospitals. With enough signatures the consortium begins.",
         *_terms(body),
         "Members, with the fingerprints of their institution keys:",
-        *(f"  {row.name:<28} {row.country}  {_print(row.institution)}" for row in body.members),
+        *(
+            f"  {row.name:<28} {row.country}  {fingerprint(row.institution)}"
+            for row in body.members
+        ),
     ]
 
 
@@ -117,9 +107,9 @@ def _agreement_amended(body: Any) -> list[str]:
 def _admission(body: Any) -> list[str]:
     return [
         f"ADMISSION of {body.site} ({body.country}). Compare with the hospital by telephone:",
-        f"  institution key {_print(body.institution)}",
-        f"  node key        {_print(body.node)}",
-        f"  witness key     {_print(body.witness)}",
+        f"  institution key {fingerprint(body.institution)}",
+        f"  node key        {fingerprint(body.node)}",
+        f"  witness key     {fingerprint(body.witness)}",
     ]
 
 
@@ -138,7 +128,9 @@ def _resume(body: Any) -> list[str]:
 
 
 def _rotation(body: Any) -> list[str]:
-    return [f"NEW KEY for {body.name} ({body.reason}): {_print(body.vkey)}. The old one is over."]
+    return [
+        f"NEW KEY for {body.name} ({body.reason}): {fingerprint(body.vkey)}. The old one is over."
+    ]
 
 
 def _amendment(body: Any) -> list[str]:
@@ -153,11 +145,6 @@ def _amendment(body: Any) -> list[str]:
         f"  witnesses: {words(len(charter.quorum.witnesses), charter.quorum.k)}",
         "Who does not sign is outside from then on.",
     ]
-
-
-def _print(vkey: str) -> str:
-    key = VerifierKey.parse(vkey)
-    return " ".join(key.public.hex()[start : start + 8] for start in range(0, 32, 8))
 
 
 _PAGES: dict[type[Record], Callable[[Any], list[str]]] = {

@@ -136,27 +136,37 @@ class Rotation:
         return [self._motions.propose(log, KIND, body, passphrase) for log in logs]
 
     def takeover(
-        self, wanted: Sequence[dict[str, str]], passphrase: str | None
+        self, wanted: Sequence[dict[str, str]], passphrase: str | None, told: str
     ) -> list[dict[str, Any]]:
         """Agree that a successor's keys take the place of the lost hub's, in each log.
 
         Args:
             wanted: log, name and public half of each key, as the successor tells and people read.
             passphrase: of this hospital's institution key.
+            told: the successor's own key, as the code said that this hospital followed.
 
         Raises:
-            Refused: a key is of another name than the hub's, or a rule says no.
+            Refused: a key is of another name than the hub's, not the one that people told, or a
+                rule says no. Nothing is signed then, in any log.
             NotReady: the log is not mirrored here.
         """
-        told = []
         for row in wanted:
-            key, log = VerifierKey.parse(row["vkey"]), row["log"]
-            holder = self._state(log).keys.holders.get(row["name"])
-            if key.name != row["name"] or holder is None or holder.role not in ("H", "L"):
-                raise Refused("key.name", row["name"], "a key of the hub")
-            body = {"name": key.name, "vkey": str(key), "reason": str(Rotated.TAKEOVER)}
-            told.append(self._motions.propose(log, KIND, body, passphrase) | {"name": key.name})
-        return told
+            self._of_the_hub(row, told)
+        return [self._take_over(row, passphrase) for row in wanted]
+
+    def _of_the_hub(self, row: dict[str, str], told: str) -> None:
+        key, log = VerifierKey.parse(row["vkey"]), row["log"]
+        holder = self._state(log).keys.holders.get(row["name"])
+        if key.name != row["name"] or holder is None or holder.role not in ("H", "L"):
+            raise Refused("key.name", row["name"], "a key of the hub")
+        if holder.role == "H" and row["vkey"] != told:
+            sentence = "The hub asks for another key than the code named that was followed here."
+            raise Refused("key.name", row["vkey"], told, sentence)
+
+    def _take_over(self, row: dict[str, str], passphrase: str | None) -> dict[str, Any]:
+        body = {"name": row["name"], "vkey": row["vkey"], "reason": str(Rotated.TAKEOVER)}
+        made = self._motions.propose(row["log"], KIND, body, passphrase)
+        return made | {"name": row["name"]}
 
     def settle(self) -> list[str]:
         """Put new keys into use that are in force by now; returns their roles."""

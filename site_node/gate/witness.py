@@ -263,7 +263,10 @@ class Witness:
         return checkpoint.size
 
     def silent(self, study: str, now: datetime) -> list[str]:
-        """Statements of ours that the log does not show after an hour: an alarm, no refusal."""
+        """Statements that the hub took from us and the log does not show after an hour: an alarm.
+
+        Asked right after a step, when this mirror is as long as the hub's newest checkpoint.
+        """
         before = time_text(now - PATIENCE)
         with self._sessions() as session:
             return [row.text_sha256 for row in outbox.missing_notes(session, study, before)]

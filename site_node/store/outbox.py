@@ -90,8 +90,11 @@ def of_study(session: Session, study: str) -> list[OutboxRow]:
 
 
 def missing_notes(session: Session, study: str, before: str) -> list[OutboxRow]:
-    """Statements made before a time that the log does not show and nobody refused."""
-    query = select(OutboxRow).where(OutboxRow.study == study, OutboxRow.made_at < before)
+    """Statements that the hub took before a time, that the log does not show and nobody refused.
+
+    What travelled with a reply through Flower has no such time: it may have been too late.
+    """
+    query = select(OutboxRow).where(OutboxRow.study == study, OutboxRow.sent_at < before)
     query = query.where(OutboxRow.index.is_(None), OutboxRow.refused.is_(None))
     query = query.where(OutboxRow.way != MOTIONS)
     return list(session.scalars(query).all())

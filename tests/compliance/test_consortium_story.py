@@ -15,7 +15,7 @@ from compliance.rules.verdict import Allowed
 from compliance.signing.keys import COSIGNATURE
 from compliance.signing.note import parse
 from tests import factories as make
-from tests.consortium import HUB, Consortium, institutions
+from tests.consortium import HUB, Consortium, institutions, whole_life
 from tests.simulator import refused
 
 EAST, NORTH, SOUTH, WEST = make.NAMES
@@ -25,40 +25,6 @@ EAST, NORTH, SOUTH, WEST = make.NAMES
 def world() -> Consortium:
     """Three founders that all signed."""
     return Consortium()
-
-
-def whole_life() -> Consortium:
-    """Everything that can be said, said once, in an order that a consortium could live."""
-    world = Consortium()
-    assert isinstance(world.admit(WEST, EAST, NORTH), Allowed)
-    body = {"members": [make.member(name) for name in make.NAMES], "amend_k": 3, "admit_k": 3}
-    assert isinstance(world.amend(EAST, NORTH, **body), Allowed)
-    world.must("researcher.admitted", HUB, on_behalf=make.WHO)
-    world.must("recipe.registered", HUB)
-    world.must("dataset.registered", f"{NORTH}/node")
-    world.must("offer.made", f"{NORTH}/node")
-    world.must("request.made", make.RESEARCHER)
-    asked = len(world.entries) - 1
-    world.must("request.answered", f"{NORTH}/institution", request=asked)
-    world.must("offer.withdrawn", f"{NORTH}/node")
-    world.must("study.proposed", make.RESEARCHER)
-    world.must("study.refused", f"{SOUTH}/institution")
-    world.must("study.opened", HUB)
-    assert isinstance(world.rotate(f"{NORTH}/node", f"{NORTH}/institution"), Allowed)
-    world.must("dataset.withdrawn", f"{NORTH}/node")
-    denial = {"action": "study.proposed", "who": make.RESEARCHER, "rule": "charter.floors",
-              "round": None, "suppressed": 0}  # fmt: skip
-    world.must("decision.denied", f"{EAST}/node", body=denial)
-    world.must("export.created", HUB, body=world.exporting())
-    review = {"from": 0, "to": 5, "result": "nothing_found", "on_behalf": None}
-    world.must("review.noted", f"{EAST}/node", body=review)
-    world.must("erasure.done", HUB, body={"what": "directory", "commitment": None})
-    world.must("study.closed", HUB)
-    world.must("recipe.retired", f"{EAST}/institution")
-    world.must("researcher.left", HUB)
-    assert isinstance(world.suspend(SOUTH, EAST, NORTH, WEST), Allowed)
-    world.must("member.left", f"{WEST}/node", site=WEST)
-    return world
 
 
 LIFE = whole_life()

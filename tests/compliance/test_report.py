@@ -161,6 +161,20 @@ def test_a_link_a_bomb_and_a_torn_file_are_refused() -> None:
             bag.read_zip(data)
 
 
+def test_files_that_lie_upon_each_other_are_refused_before_reading() -> None:
+    """A folder that names one file many times claims more bytes than the whole archive has."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(f"{TOP}/file0", bytes(4096))
+    data = out.getvalue()
+    folder, end = data[data.index(b"PK\x01\x02") : -22], bytearray(data[-22:])
+    twice = folder + folder.replace(b"file0", b"file1")
+    end[8:12], end[12:16] = b"\x02\x00\x02\x00", len(twice).to_bytes(4, "little")
+
+    with pytest.raises(Malformed, match="overlap"):
+        bag.read_zip(data[: -22 - len(folder)] + twice + bytes(end))
+
+
 def test_a_formula_in_a_table_is_harmless() -> None:
     """A spreadsheet does not run what a hospital wrote."""
     assert write_csv(["a"], [["=1+1"], [-1]]) == b"a\n'=1+1\n-1\n"

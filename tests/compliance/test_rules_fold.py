@@ -169,3 +169,14 @@ def test_the_rules_read_no_clock_and_no_file() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not forbidden & {name.split(".")[0] for name in names}, path.name
+
+
+def test_the_model_before_the_newest_one_is_known(world: Federation) -> None:
+    """From the start model by way of each closed round: what a lost model is made again from."""
+    start = world.state.charter.initial_model_sha256
+    assert world.state.last_base == start
+    world.play_round()
+    first = world.state.model_sha256
+    assert world.state.last_base == start
+    world.play_round()
+    assert world.state.last_base == first != world.state.model_sha256

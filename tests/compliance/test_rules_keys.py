@@ -73,6 +73,27 @@ def test_any_member_can_carry_on(world: Federation) -> None:
     world.play_round()
 
 
+def test_a_charter_is_amended_under_the_keys_that_took_over(world: Federation) -> None:
+    """The text names the successor's keys, both of them, and no other; then its hub speaks."""
+    hands = tuple(f"{site}/institution" for site in world.sites)
+    for name in (HUB, make.ORIGIN):
+        rotate(world, name, *hands[:2], reason="takeover")
+    hub, log = (make.vkey(name, 1, 1) for name in (HUB, make.ORIGIN))
+    signers = (make.RESEARCHER, *hands)
+
+    def said(**keys: str) -> Any:
+        body = amended(world, min_examples=25, **keys)
+        return world.say("charter.amended", body, make.RESEARCHER, signers=signers)
+
+    assert refused(said()) == "amend.fixed"
+    assert refused(said(hub_key=hub)) == "amend.fixed"
+    assert refused(said(log_key=log)) == "charter.keys"
+    assert refused(said(log_key=log, hub_key=make.vkey(HUB, 1, 2))) == "charter.keys"
+    assert refused(said(log_key=make.vkey(make.ORIGIN, 1, 2), hub_key=hub)) == "amend.fixed"
+    amend(world, *world.sites, min_examples=25, log_key=log, hub_key=hub)
+    world.play_round()
+
+
 def test_a_lost_institution_key_is_replaced_by_its_peers(world: Federation) -> None:
     """The others vouch, never the hub."""
     hands = (f"{EAST}/institution", f"{SOUTH}/institution")

@@ -31,6 +31,7 @@ class Shown:
 
     stage: Stage
     address: str
+    motion: str
 
 
 @contextlib.contextmanager
@@ -93,12 +94,19 @@ def shown(folder: Path) -> Iterator[Shown]:
     stage.more()
     stage.time.now = datetime.now(UTC).replace(microsecond=0)
     stage.beat(*SITES)
+    about = {"site": "south.example", "reason": "inactive"}
+    motion = stage.motion("member.suspended", about, "east.example")["id"]
+    stage.rooms.ledger.issue_checkpoint("consortium")
+    stage.witness("east.example", "north.example", log="consortium")
+    alarm = {"log": stage.study, "rule": "own.forged", "at": stage.time.text()}
+    told = {"states": {"supernode": "up", "alarmed": [alarm]}}
+    stage.rooms.members.heartbeat("north.example", told)
     ca = folder / "hub" / "tls" / "ca.pem"
     with (
         hub_served(stage) as hub,
         dashboard_served(hub, ca, folder / "dashboard") as address,
     ):
-        yield Shown(stage, address)
+        yield Shown(stage, address, motion)
 
 
 def _answers(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,6 +230,32 @@ def test_an_administrator_sees_hospitals_and_people(context: BrowserContext, sho
     picture(page, "account")
 
 
+def test_an_auditor_reads_the_consortium_from_its_own_log(
+    context: BrowserContext, show: Shown
+) -> None:
+    """Agreement, members, a text that waits, witnesses and a hospital's alarm; nothing to sign."""
+    page = sign_in(context, show, "aya")
+    page.get_by_role("link", name="Consortium", exact=True).click()
+    expect(page.get_by_text("2 of 3: one hospital may be down").first).to_be_visible()
+    expect(page.get_by_text("A hospital believes a log no more.")).to_be_visible()
+    picture(page, "consortium-agreement")
+    for name, wanted in (
+        ("Members", "Keys in force"),
+        ("Registry", "Flower bundles released"),
+        ("Studies", "Studies on record"),
+        ("Motions", "Waiting for signatures (1)"),
+        ("Witnesses", "Witnesses"),
+        ("Log", "Entries"),
+    ):
+        part(page, name)
+        expect(page.get_by_role("heading", name=wanted)).to_be_visible()
+        picture(page, f"consortium-{name.lower()}")
+    part(page, "Motions")
+    command = f"consilium site sign {show.motion.removeprefix('sha256:')[:12]}"
+    expect(page.get_by_text(command)).to_be_visible()
+    expect(page.get_by_role("button", name="Sign", exact=True)).to_have_count(0)
+
+
 def test_a_page_of_another_role_stays_shut(context: BrowserContext, show: Shown) -> None:
     """A deep link draws the panel that says which role is needed, and nothing else."""
     page = sign_in(context, show, "celine")
@@ -239,3 +266,84 @@ def test_a_page_of_another_role_stays_shut(context: BrowserContext, show: Shown)
     expect(page.get_by_text("This page is for the role administrator.")).to_be_visible()
     expect(page.get_by_text("Data steward of")).to_have_count(0)
     picture(page, "forbidden")
+
+
+def fetched(context: BrowserContext, page: Page, folder: Path) -> Path:
+    """The file that comes after the yes; its hash stands on the page."""
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Look and confirm").click()
+    confirm = opened.value
+    confirm.get_by_label("Your password").fill(PASSWORD)
+    confirm.get_by_role("button", name="Confirm").click()
+    with confirm.expect_download() as download:
+        confirm.get_by_role("link", name="Download the file").click()
+    confirm.screenshot(path=ARTEFACTS / "reports-exported.png")
+    file = folder / download.value.suggested_filename
+    download.value.save_as(file)
+    expect(confirm.get_by_text(hashlib.sha512(file.read_bytes()).hexdigest())).to_be_visible()
+    return file
+
+
+def test_an_auditor_exports_downloads_and_verifies_a_bundle(
+    context: BrowserContext, show: Shown, tmp_path: Path
+) -> None:
+    """What is in it, the yes with the password, the one-time link, and every step of the check."""
+    stage = show.stage
+    page = sign_in(context, show, "aya")
+    page.get_by_role("link", name="Reports", exact=True).click()
+    expect(page.get_by_role("heading", name="Clauses")).to_be_visible()
+    page.get_by_text("evidence in this log").first.click()
+    page.get_by_text(re.compile(r"^All \d+ files$")).click()
+    picture(page, "reports-export")
+    page.get_by_role("button", name="Export", exact=True).last.click()
+    settled(page)
+    bundle, policy = fetched(context, page, tmp_path), tmp_path / "policy.txt"
+    policy.write_text(stage.rooms.ledger.policy(stage.study))
+
+    part(page, "Verify a bundle")
+    page.locator("input[type=file]").nth(0).set_input_files(bundle)
+    page.locator("input[type=file]").nth(1).set_input_files(policy)
+    settled(page)
+    page.get_by_role("button", name="Verify", exact=True).click()
+
+    expect(page.get_by_text("Every step holds.")).to_be_visible()
+    expect(page.get_by_text("16 what is not attested")).to_be_visible()
+    picture(page, "reports-verified")
+    stage.settle()
+    part(page, "Past exports")
+    expect(page.get_by_role("cell", name="aya")).to_be_visible(timeout=60_000)
+    picture(page, "reports-past")
+
+
+def test_a_researcher_writes_the_card_and_looks_at_it(context: BrowserContext, show: Shown) -> None:
+    """Nine texts, and the card as it would be made now; unwritten ones say that they are."""
+    page = sign_in(context, show, "celine")
+    page.goto(f"{show.address}/study?id={show.stage.study}&tab=Model")
+    settled(page)
+    page.get_by_text("What the card says in words").click()
+    page.get_by_label("What it is for", exact=True).fill("A second look at radiographs.")
+    page.get_by_label("What it is not for").fill("Films of children.")
+    page.get_by_role("button", name="Look at the card").click()
+    settled(page)
+
+    expect(page.get_by_text("to be completed by the developer").last).to_be_visible()
+    picture(page, "study-card")
+    expect(page.get_by_role("button", name="Release the newest model")).to_be_disabled()
+
+
+def test_an_auditor_opens_a_sealed_remark(context: BrowserContext, show: Shown) -> None:
+    """Checked in the dashboard against the entry."""
+    stage = show.stage
+    _, person = stage.rooms.accounts.sign_in("aya", PASSWORD)
+    body = {"result": "opened_case", "from": 0, "to": 9, "remark": "Round 2 lacks one hospital."}
+    stage.rooms.acts["review.note"].do(person, stage.study, body)
+    stage.settle()
+    page = sign_in(context, show, "aya")
+    page.goto(f"{show.address}/study?id={stage.study}&tab=Log")
+    settled(page)
+    page.get_by_text("Sealed remarks and details").click()
+    page.get_by_role("button", name="Open it here").click()
+    settled(page)
+
+    expect(page.get_by_text("Round 2 lacks one hospital.")).to_be_visible()
+    picture(page, "study-sealed")

@@ -9,43 +9,20 @@ from typing import Any
 
 import pytest
 
-from compliance.errors import NotReady
 from compliance.ledger.checkpoint import Checkpoint, parse_text, sign
 from compliance.ledger.cosign import cosign
 from compliance.ledger.merkle import Tree, leaf_hash
 from compliance.records.envelope import write_event
 from compliance.signing.keys import COSIGNATURE, NOTE, SigningKey
 from compliance.signing.note import parse, seal
-from dashboard.checking import Checked, Memory, check_log
+from dashboard.checking import Checked, check_log
+from dashboard.remembered import Memory
+from tests.dashboard.faked import FakeHub
 from tests.shared import shared_data
 
 STUDY = "00112233445566aa"
 ORIGIN = f"hub.example/study/{STUDY}"
 WITNESSES = ("north.example", "south.example", "east.example", "west.example")
-
-
-class FakeHub:
-    """A hub that shows what a test tells it to show."""
-
-    def __init__(self, entries: list[bytes], note: bytes, unwitnessed: bytes = b"") -> None:
-        self.all, self.note, self.unwitnessed = entries, note, unwitnessed
-
-    def checkpoint(self, log: str, *, latest: bool = False) -> bytes:
-        """The checkpoint that this hub shows."""
-        if self.unwitnessed and not latest:
-            raise NotReady("no checkpoint has its quorum yet.", "Wait.")
-        return self.unwitnessed or self.note
-
-    def entries(self, log: str, start: int, stop: int) -> list[bytes]:
-        """Its entries."""
-        return self.all[start:stop]
-
-    def consistency(self, log: str, old: int, new: int) -> list[bytes]:
-        """A proof over the entries that it shows now."""
-        tree = Tree()
-        for entry in self.all:
-            tree.append(leaf_hash(entry))
-        return tree.consistency(old, new)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +45,8 @@ def honest(golden: dict[str, Any]) -> FakeHub:
 
 def check(hub: FakeHub, memory: Memory, policy: str | None = None) -> Checked:
     """Check as of the end of that log."""
-    return check_log(hub, STUDY, memory=memory, now=lambda: 2_000_000_000, policy=policy)
+    policies = [policy] if policy else []
+    return check_log(hub, STUDY, memory=memory, now=lambda: 2_000_000_000, policies=policies)
 
 
 def signed(golden: dict[str, Any], entries: list[bytes], *witnesses: str) -> bytes:
@@ -207,3 +185,15 @@ def test_a_refuted_log_is_not_remembered(golden: dict[str, Any], memory: Memory)
     check(hub, memory, golden["policy"])
 
     assert memory.known(STUDY) == before
+
+
+def test_the_log_of_another_study_is_refuted(golden: dict[str, Any], memory: Memory) -> None:
+    """A hub that shows a good log under the name of another study is told so."""
+    policies = [golden["policy"]]
+
+    found = check_log(
+        honest(golden), "ffff" * 4, memory=memory, now=lambda: 2_000_000_000, policies=policies
+    )
+
+    assert (found.standing, found.step) == ("refuted", "origin")
+    assert memory.known("ffff" * 4) is None

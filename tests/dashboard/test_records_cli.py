@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from compliance.errors import NotReady
 from compliance.records.sealed import seal_payload
 from tests.dashboard.served import Served, served
 from tests.dashboard.test_study_cli import Person, enter
@@ -147,3 +148,22 @@ def test_without_a_yes_nothing_is_asked_for(town: Town, monkeypatch: pytest.Monk
 
     assert "another administrator confirms within 7 days" in ida.complained
     assert rows_of(town.hub.house.hub.database, "tombstone") == []
+
+
+def test_a_stop_stands_even_if_its_remark_does_not_arrive(town: Town) -> None:
+    """The brake comes first; what was lost is said, with the way to say it again."""
+    researcher = town.person("rosa", "researcher")
+    researcher.ask("key")
+    study = researcher.launched(town.folder)
+    hub = town.hub.house.hub
+
+    def shut(*_: object) -> None:
+        raise NotReady("the disk is full.", "Free space.")
+
+    hub.sealed.keep = shut  # type: ignore[method-assign]
+
+    assert researcher.run("stop", study, "--remark-file", town.remark()) == 2
+
+    assert "the study is stopped (entry 1)" in researcher.complained
+    assert "consilium study review" in researcher.complained
+    assert hub.ledger.state(study).phase.value == "stopped"

@@ -233,13 +233,18 @@ def test_a_stop_is_on_record_with_the_one_who_signed_it(
         celine.ask("key")
     study = celine.launched(tmp_path)
 
-    told = celine.ask("stop", study, "--reason", "safety")
+    remark = tmp_path / "why.txt"
+    remark.write_text("A film was\nmixed up.\n")
+
+    told = celine.ask("stop", study, "--reason", "safety", "--remark-file", str(remark))
 
     entry = celine.house.hub.ledger.entries(study, told["index"])[0]
     event = parse_event(parse(entry).text)
     assert event.type == "study.stopped"
     assert event.actor.startswith("hub.example/r-" if own_key else "hub.example/events")
     assert told["signed"] == ("self-signed" if own_key else "hub-attested")
+    assert event.sealed == told["sealed"] is not None
+    assert celine.ask("sealed", study, str(told["index"])) == {"remark": "A film was mixed up."}
     assert celine.run("watch", study) == 1
     assert "stopped" in celine.said
 

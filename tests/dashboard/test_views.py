@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import hub_client, session
@@ -25,7 +27,9 @@ PAGES = {
     "studies": ("researcher", "steward", "auditor", "admin"),
     "draft": ("researcher",),
     "study": ("researcher", "steward", "auditor", "admin"),
+    "reports": ("auditor",),
     "sites": ("researcher", "steward", "auditor", "admin"),
+    "consortium": ("researcher", "steward", "auditor", "admin"),
     "people": ("admin",),
     "account": ("researcher", "steward", "auditor", "admin"),
 }
@@ -58,6 +62,7 @@ def draw(stage: Stage, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(hub_client, "TRANSPORT", wire)
 
     def page(name: str, who: str = "celine", token: str | None = None, **query: str) -> AppTest:
+        st.cache_resource.clear()  # every AppTest has the same session
         held = stage.tokens[who] if token is None else token
         monkeypatch.setattr(session, "cookies", lambda: {given.cookie: held})
         at = AppTest.from_file(str(APP), default_timeout=30)
@@ -312,6 +317,19 @@ def test_an_auditor_notes_a_review_with_a_sealed_remark(draw: Draw, stage: Stage
     kept = rows_of(stage.rooms.database, "intent")[-1]
     assert (kept["action"], kept["object"]) == ("review.note", stage.study)
     assert button(draw("study", "celine", id=stage.study, tab="Log"), "Note it") is None
+
+
+def test_a_stop_is_prepared_with_its_reason_and_a_sealed_remark(draw: Draw, stage: Stage) -> None:
+    """The reason is of the closed list; the remark goes with the act, in one line."""
+    at = draw("study", id=stage.study)
+    next(item for item in at.text_area if item.label.startswith("Remark")).set_value("A\nfilm.")
+
+    button(at, "Stop").click().run()
+
+    kept = rows_of(stage.rooms.database, "intent")[-1]
+    assert (kept["action"], kept["object"]) == ("study.stop", stage.study)
+    assert json.loads(kept["body"]) == {"reason": "operator", "remark": "A film."}
+    assert stage.rooms.ledger.state(stage.study).phase.value == "in_round"
 
 
 def test_an_administrator_reads_until_when_the_records_are_kept(draw: Draw, stage: Stage) -> None:

@@ -12,18 +12,18 @@ from compliance.report.heads import FILE
 from hub.services.held import READ_ONLY
 from site_node.gate.following import read_code
 from site_node.gate.joining import Connections
-from site_node.settings import load_settings
-from site_node.wiring import Rooms
 from tests.house import House
 from tests.ledger.successors import (
-    ADDRESS,
     SALT,
     Successor,
     client_of,
+    follow,
     mirror_of,
     mirrors,
     roots,
     studied,
+    taken_over,
+    takeover,
     twin_of,
 )
 
@@ -163,16 +163,6 @@ def _cut(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def taken_over(house: House, successor: Successor, folder: Path) -> list[Rooms]:
-    """Rebuild, let every hospital follow and sign; returns them as they are connected now."""
-    successor.hub.rebuilding.rebuild(mirrors(house, folder), LONG_AGO)
-    moved = [follow(rooms, successor) for rooms in house.sites.values()]
-    for rooms in moved:
-        wanted = successor.hub.rebuilding.takeover()
-        rooms.rotation.takeover(wanted, None)
-    return moved
-
-
 def test_any_member_can_carry_on(house, successor, tmp_path):
     """The hub is lost: with the hospitals' signatures the same log goes on, root unchanged."""
     before = roots(house.hub)
@@ -200,7 +190,7 @@ def test_one_hospital_alone_hands_the_log_to_nobody(house, successor, tmp_path):
     before = roots(successor.hub)
     rooms = follow(house.sites["north.example"], successor)
 
-    told = rooms.rotation.takeover(successor.hub.rebuilding.takeover(), None)
+    told = takeover(rooms, successor.hub)
 
     assert {row["state"] for row in told} == {"open"}
     assert roots(successor.hub) == before
@@ -254,16 +244,6 @@ def test_a_code_that_was_cut_off_is_named(text):
     """Nobody connects to half an address."""
     with pytest.raises(NotReady):
         read_code(text)
-
-
-def follow(rooms: Rooms, successor: Successor) -> Rooms:
-    """A hospital follows; returns its parts as the next process would make them."""
-    code = read_code(successor.hub.members.follow_code())
-    rooms.following.follow(code, successor.connections(), lambda *_: None)
-    moved = Rooms(load_settings(rooms.settings.home), rooms.clock)
-    assert moved.settings.hub_address == ADDRESS
-    moved.hub = client_of(moved, successor.hub)
-    return moved
 
 
 def test_the_operator_is_told_what_came_back_what_did_not_and_what_to_do(

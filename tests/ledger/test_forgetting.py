@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,18 @@ def note_review(house: House, remark: str | None = CANARY, **body: Any) -> dict[
     intents = house.rooms.intents
     number = intents.prepare(aya, "review.note", house.study, told)["id"]
     done: dict[str, Any] = intents.confirm(aya, number, None, None)["result"]
+    return done
+
+
+def stop(house: House, remark: Any = CANARY) -> dict[str, Any]:
+    """A researcher stops the study for a reason of the closed list, and says more under seal."""
+    if "celine" not in {row["name"] for row in house.rooms.accounts.everybody()}:
+        house.person("celine", "researcher")
+    _, celine = house.rooms.accounts.sign_in("celine", PASSWORD)
+    intents = house.rooms.intents
+    told = {"reason": "safety", "remark": remark}
+    number = intents.prepare(celine, "study.stop", house.study, told)["id"]
+    done: dict[str, Any] = intents.confirm(celine, number, None, house.study[:8])["result"]
     return done
 
 
@@ -92,10 +105,13 @@ def test_the_words_of_a_remark_stand_in_no_entry_and_in_one_table(either: House)
     assert CANARY.encode() not in b"".join(either.rooms.ledger.entries(study, 0))
 
 
-def test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub(house: House) -> None:
+@pytest.mark.parametrize("said", [note_review, stop])
+def test_nothing_of_an_erased_detail_is_left_in_the_files_of_the_hub(
+    house: House, said: Callable[[House], dict[str, Any]]
+) -> None:
     """Not in the table, not in the act that was confirmed, not in a free page of the database."""
     study = house.launched()
-    done = note_review(house)
+    done = said(house)
     files = [path for path in house.home.rglob("*") if path.is_file()]
     assert any(CANARY.encode() in path.read_bytes() for path in files)
 
@@ -188,13 +204,41 @@ def test_a_review_that_is_refused_leaves_no_payload(either: House) -> None:
     assert either.rooms.ledger.size(study) == 1
 
 
+def test_a_stop_tells_its_reason_and_seals_its_remark(house: House) -> None:
+    """Everybody reads the closed reason; the words open to those who may, and to nobody later."""
+    study = house.launched()
+
+    done = stop(house)
+
+    event = parse_event(parse(house.rooms.ledger.entries(study, done["index"])[0]).text)
+    assert (event.type, str(event.body.reason), event.sealed) == (
+        "study.stopped", "safety", done["sealed"],
+    )  # fmt: skip
+    assert event.body.on_behalf is not None
+    assert house.rooms.sealed.open(study, done["index"])["payload"] == {"remark": CANARY}
+    assert house.rooms.ledger.state(study).phase.value == "stopped"
+    house.rooms.sealed.erase(study, done["index"])
+    replay(house.rooms.ledger.entries(study, 0))
+
+
+def test_a_stop_needs_no_remark(house: House) -> None:
+    """A brake waits for nobody's words."""
+    house.launched()
+
+    assert stop(house, None) == {"index": 1, "sealed": None}
+    assert house.rooms.sealed.all(house.study) == []
+
+
+@pytest.mark.parametrize("said", [note_review, stop])
 @pytest.mark.parametrize("remark", ["two\nlines", "x" * 2001, 7, ["a"]])
-def test_a_remark_is_one_short_text(house: House, remark: Any) -> None:
+def test_a_remark_is_one_short_text(
+    house: House, remark: Any, said: Callable[[House, Any], dict[str, Any]]
+) -> None:
     """Anything else is named and nothing is said."""
     study = house.launched()
 
     with pytest.raises(Malformed, match="remark"):
-        note_review(house, remark)
+        said(house, remark)
     assert house.rooms.ledger.size(study) == 1
 
 

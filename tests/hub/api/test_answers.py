@@ -8,7 +8,9 @@ import json
 
 import pytest
 
+from compliance.canonical import sha256_id
 from compliance.records.envelope import parse_event
+from compliance.report import bag
 from compliance.signing.note import parse
 from hub.api.limit import MAX_BODY, BodyLimit
 from hub.main import PREFIX, create_app
@@ -235,6 +237,32 @@ def test_a_study_goes_by_http_from_draft_to_a_recorded_export(http, house):
     assert http.get(f"{PREFIX}/tickets/{made['ticket']}").status_code == 403
     last = house.rooms.ledger.entries(house.study, made["index"])[0]
     assert parse_event(parse(last).text).type == "export.created"
+
+
+def test_an_auditor_learns_what_a_bundle_would_hold_and_gets_just_that(http, house):
+    """Attached files by hash, persons by printed name; the choices of the export are kept."""
+    study = house.launched()
+    house.person("david", "auditor")
+    house.witness(*NAMES)
+    path = f"{PREFIX}/logs/{study}"
+    assert http.post(
+        f"{path}/exports", json={"nmes": False}, headers=bearer(house, "david")
+    ).is_client_error
+
+    told = http.get(f"{path}/attachments", headers=bearer(house, "david")).json()
+
+    asked = {"names": False, "profiles": ["gdpr"]}
+    made = http.post(f"{path}/exports", json=asked, headers=bearer(house, "david")).json()
+    _, files = bag.read_zip(http.get(f"{PREFIX}/tickets/{made['ticket']}").content)
+    here = {path: sha256_id(data) for path, data in files.items()}
+    assert {row["path"]: row["sha256"] for row in told["files"]}.items() <= here.items()
+    assert told["files"] != []
+    assert json.loads(files["data/controls.json"])["profiles"] == ["gdpr"]
+    assert told["pdf"] is ("data/report.pdf" in files)
+    assert "data/people.csv" not in files
+    house.witness(*NAMES)
+    told = http.get(f"{path}/attachments", headers=bearer(house, "david")).json()
+    assert "david" in told["people"].values()
 
 
 def test_a_researcher_with_an_own_key_signs_alone(http, house):

@@ -298,3 +298,18 @@ def quoted(path: str) -> str:
 def test_a_large_number_is_written_in_groups_of_three(path, meant):
     """As C2SP tlog-tiles says: all but the last group carry an x."""
     assert read_path(path) == meant
+
+
+def test_the_newest_cosignature_of_each_witness_is_told_with_its_size(http, west):
+    """Also of one that is behind; everybody who reads the log can verify them."""
+    west.rooms.ledger.issue_checkpoint(LOG)
+    west.witness(EAST, NORTH, log=LOG)
+    size = west.rooms.ledger.size(LOG)
+    west.suspend(EAST)
+    west.rooms.ledger.issue_checkpoint(LOG)
+    west.witness(NORTH, log=LOG)
+
+    answer = call(http, west, SOUTH, "GET", f"/logs/{LOG}/cosignatures")
+
+    found = {row["name"]: row["size"] for row in answer.json()}
+    assert found == {f"{EAST}/witness": size, f"{NORTH}/witness": size + 1}

@@ -284,3 +284,30 @@ def test_the_profiles_of_an_export_are_chosen_and_recorded_in_it(house, study, t
     assert verify(data, house.rooms.ledger.policy(study)).exit_code == 0
     with pytest.raises(NotReady, match="no choice of profiles"):
         house.rooms.exports.export(replace(asked, profiles=("iso",)))
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"names": "no"}, "names is yes or no"),
+        ({"profiles": "gdpr"}, "profiles is a list"),
+        ({"profiles": [1]}, "profiles is a list"),
+        ({"documents": "/etc"}, "no field documents"),
+        ({"out": "/srv"}, "no field out"),
+        ({"profiles": ["gdpr", "gdpr"]}, "no choice of profiles"),
+        ({"profiles": ["vatican"]}, "no choice of profiles"),
+        ({"purpose": "gossip"}, "no purpose"),
+    ],
+)
+def test_an_export_asked_for_in_another_form_is_refused_and_the_field_is_named(
+    house, study, body, why
+):
+    """No option of the command line can be slipped into the act; nothing is recorded."""
+    _, person = house.person("david", "auditor")
+    house.witness(NORTH, SOUTH)
+    size = house.rooms.ledger.size(study)
+
+    with pytest.raises(ConsiliumError, match=why):
+        house.rooms.acts["export.create"].do(person, study, body)
+
+    assert house.rooms.ledger.size(study) == size

@@ -232,3 +232,58 @@ def test_a_sign_of_life_fades_after_a_minute(joined):
     joined.time.forward(seconds=61)
 
     assert joined.rooms.members.members()[0]["health"]["state"] == "silent"
+
+
+ALARM = {"log": "consortium", "rule": "checkpoint.proof", "at": "2026-11-22T08:59:00Z"}
+
+
+def health(members, site: str = NORTH) -> dict:
+    """What people are shown of a hospital's state."""
+    return next(row["health"] for row in members.members() if row["name"] == site)
+
+
+def test_an_alarm_is_kept_with_the_time_of_the_first_hearing(members, house):
+    """However often it is told; another one has its own time, and one that ended is gone."""
+    members.join(house.application(NORTH, house.token(NORTH)))
+    first = house.time.text()
+    members.heartbeat(NORTH, {"states": {"alarmed": [ALARM]}})
+    house.time.forward(minutes=5)
+    other = ALARM | {"log": "00112233445566aa"}
+    members.heartbeat(NORTH, {"states": {"alarmed": [ALARM, other]}})
+
+    told = health(members)["alarmed"]
+    members.heartbeat(NORTH, {"states": {"alarmed": []}})
+
+    assert told == [ALARM | {"heard": first}, other | {"heard": house.time.text()}]
+    assert health(members)["alarmed"] == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"states": 5},
+        {"versions": ["0.1.0"]},
+        {"states": {"alarmed": "all of them"}},
+        {"states": {"alarmed": [ALARM | {"rule": "see *patient* 4711"}]}},
+        {"states": {"alarmed": [ALARM | {"said": "a sentence can carry a patient"}]}},
+        {"states": {"alarmed": [ALARM] * 41}},
+    ],
+)
+def test_a_sign_of_life_of_another_form_is_refused_and_changes_nothing(members, house, told):
+    """One hospital cannot break the page of all, nor bring a sentence onto it."""
+    members.join(house.application(NORTH, house.token(NORTH)))
+    members.heartbeat(NORTH, {"states": {"supernode": "up"}})
+
+    with pytest.raises(Malformed):
+        members.heartbeat(NORTH, told)
+
+    assert health(members)["supernode"] == "up"
+
+
+def test_a_hospital_does_not_say_itself_whether_it_is_silent(members, house):
+    """The state is the hub's own finding."""
+    members.join(house.application(NORTH, house.token(NORTH)))
+    members.heartbeat(NORTH, {"states": {"state": "up"}})
+    house.time.forward(minutes=10)
+
+    assert health(members)["state"] == "silent"

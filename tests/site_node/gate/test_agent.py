@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 from compliance.errors import NotReady
+from compliance.records.types import time_text
 from site_node.federation.agent import Agent, only_one
 from site_node.gate.doctor import as_plain, examine
 from site_node.gate.say import check_lines, journal_lines
@@ -121,6 +122,51 @@ def test_an_alarm_is_said_once_and_shown_by_the_doctor(
     assert [line for line in said if "ALARM" in line] == said
     assert len(said) == 1
     assert "auditor" in rows["log_disagrees"]["fix"]
+
+
+def test_an_alarm_reaches_the_hub_as_codes_with_the_sign_of_life(
+    world: World, rooms: Rooms, agent: Agent
+) -> None:
+    """The log, the rule and the moment; no sentence, and the hospital itself keeps the evidence."""
+    world.hub.open_round()
+    agent.tick()
+    assert world.hub.heartbeats[-1]["states"]["alarmed"] == []
+    world.hub.log.entries.pop()
+    agent.tick()
+    world.time.forward(seconds=20)
+
+    agent.tick()
+
+    alarm = rooms.mirror.alarms()[0]
+    told = world.hub.heartbeats[-1]["states"]["alarmed"]
+    assert told == [{"log": STUDY, "rule": "checkpoint.old", "at": alarm.at}]
+    assert alarm.finding not in str(world.hub.heartbeats)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_the_hub_took_and_the_log_does_not_show_after_an_hour_is_an_alarm(
+    world: World, rooms: Rooms, agent: Agent, said: list[str], *, taken: bool
+) -> None:
+    """Said here, in the journal, and at the hub; what never reached the hub is no alarm."""
+    order = world.hub.open_round()
+    agent.tick()
+    rooms.release.refuse(order, "site.failed")
+    with rooms.store.begin() as session:
+        rows = [row for row in outbox.of_study(session, STUDY) if row.index is None]
+        for row in rows if taken else []:
+            outbox.mark_delivered(session, row.text_sha256, time_text(world.time.now))
+    world.time.forward(hours=2)
+    for _ in range(3):
+        agent.tick()
+        world.time.forward(seconds=20)
+
+    spoken = [line for line in said if "own.missing" in line]
+    told = world.hub.heartbeats[-1]["states"]["alarmed"]
+    alarms = [row for row in rooms.journal.lines() if row["kind"] == "alarm"]
+    assert len(spoken) == len(alarms) == len(told) == (1 if taken else 0)
+    if taken:
+        assert "Call the auditor" in spoken[0]
+        assert told == [{"log": STUDY, "rule": "own.missing", "at": None}]
 
 
 def test_a_proposed_study_without_a_log_is_no_trouble(world: World) -> None:

@@ -1,4 +1,7 @@
-"""Who can sign a text that waits, by its kind and by the log as it stands."""
+"""Who can sign a text that waits, by its kind and by the log as it stands.
+
+The hub counts by it, and whoever shows the text can count again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ OF_STUDY = STUDY.fold.several
 """Kinds of which a text may wait for signatures."""
 
 
-def signers_of(state: State | None, event: Event) -> Signers:
+def may_sign(state: State | None, event: Event) -> Signers:
     """The key of everybody whose signature under this text can count.
 
     Args:
