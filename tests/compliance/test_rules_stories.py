@@ -113,13 +113,18 @@ def test_an_honest_study_runs_from_charter_to_release(world: Federation) -> None
 
 
 def test_one_hospital_can_stop_it_all_must_restart_it(world: Federation) -> None:
-    """A stop ends the open round; only all active hospitals together lift it."""
+    """A stop ends the open round and is not ignored; only all active hospitals lift it."""
     world.opened().submitted(NORTH).stop(f"{SOUTH}/node")
     assert world.state.phase is Phase.STOPPED
     assert world.state.open_round is None
     stop = world.state.stopped
-
     everyone = tuple(f"{site}/institution" for site in world.sites)
+
+    assert refused(world.open()) == "study.stopped"
+    assert refused(world.submit(SOUTH)) == "study.stopped"
+    for rule, hands in (("authority", (HUB,)), ("resume.signatures", everyone[:2])):
+        told = world.say("study.resumed", {"stopped": stop}, hands[0], signers=hands)
+        assert refused(told) == rule
     world.must("study.resumed", {"stopped": stop}, everyone[0], signers=everyone)
 
     assert world.state.stopped is None
@@ -265,6 +270,8 @@ def test_a_storm_ends_after_an_hour(world: Federation) -> None:
     body = {"action": "round.opened", "who": HUB, "rule": "site.policy", "round": None}
     for _ in range(20):
         world.must("decision.denied", body | {"suppressed": 0}, f"{NORTH}/node")
+    one_more = world.say("decision.denied", body | {"suppressed": 0}, f"{NORTH}/node")
+    assert refused(one_more) == "denied.rate"
     world.must("decision.denied", body | {"suppressed": 0}, f"{SOUTH}/node")
     world.time = make.later(world.time, minutes=45)
     world.must("decision.denied", body | {"suppressed": 7}, f"{NORTH}/node")

@@ -40,13 +40,13 @@ class Without:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep how the test ended; a fixture that fails is no answer."""
-        if report.when == "call" or report.failed:
-            ended = "red" if report.when == "call" and report.failed else report.outcome
-            told = {
-                "outcome": ended if report.when == "call" else report.when,
-                "words": _last(report),
-            }
-            self._answer.write_text(json.dumps(told))
+        if report.when == "teardown" or (report.when == "setup" and not report.failed):
+            return
+        outcome = report.outcome if report.when == "call" else f"fails in its {report.when}"
+        if self._answer.exists():
+            outcome = "more than one test"
+        told = {"outcome": "red" if outcome == "failed" else outcome, "words": _last(report)}
+        self._answer.write_text(json.dumps(told))
 
 
 def _last(report: Any) -> str:
