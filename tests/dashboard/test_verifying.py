@@ -20,6 +20,7 @@ from compliance.report import bag
 from compliance.report.steps.outside import UNPROVABLE
 from compliance.report.verify import STEPS, Step
 from compliance.rules.policies import policy_in_force
+from compliance.signing.keys import SigningKey
 from dashboard import session, uploads
 from dashboard.settings import Settings
 from tests.dashboard.gated import HUB
@@ -168,7 +169,8 @@ def test_of_several_policies_the_one_of_the_bundles_own_study_counts(
     bundle: bytes, policy: str
 ) -> None:
     """Another study's policy, or the consortium's, neither verifies nor refutes this bundle."""
-    other = policy.replace("/study/", "/study/0")
+    key = SigningKey.generate("hub.example/study/00112233445566aa")
+    other = f"log {key.verifier}\nquorum none\n"
 
     assert uploads.own_policy(bundle, [other, policy]) == policy
     assert uploads.own_policy(bundle, [other]) is None
