@@ -52,7 +52,7 @@ def look(study: Plain, found: Checked, body: Plain) -> None:
         lambda: _preview(number, found.root, laws, names=names, _entries=found.entries),
         loading=f"Making the files of a bundle of {found.size} entries …",
     )
-    one, two, three = st.columns((2, 2, 3))
+    one, two, three = st.columns((3, 3, 8))
     one.metric("Entries in the bundle", told.size, border=True)
     two.metric("Files", len(told.files), border=True)
     three.metric("Newest cosignature", style.moment(told.as_of), border=True)
