@@ -77,6 +77,7 @@ class Access:
         sites: member hospitals may call, by signed request.
         public: anybody may call.
         waiting: hospitals may call that have joined and are not admitted by the members yet.
+        returning: hospitals may call that the members suspended, or that have left.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Access:
         sites: bool = False,
         public: bool = False,
         waiting: bool = False,
+        returning: bool = False,
     ) -> None:
         self.roles, self.people, self.sites, self.public = (
             roles,
@@ -93,7 +95,7 @@ class Access:
             sites,
             public,
         )
-        self.waiting = waiting
+        self.waiting, self.returning = waiting or returning, returning
 
     async def __call__(self, request: Request) -> Caller:
         """Take the body (its size was limited at the door) and say who calls.
@@ -111,7 +113,11 @@ class Access:
         header = request.headers.get("authorization", "")
         if header.startswith(f"{SCHEME} "):
             site = rooms.members.admit(
-                parse_authorization(header), request.method, _target(request), body
+                parse_authorization(header),
+                request.method,
+                _target(request),
+                body,
+                returning=self.returning or self._reads_the_members_log(request),
             )
             if not self.sites:
                 raise Refused("authority", site, "a person with the right role")
@@ -128,6 +134,10 @@ class Access:
             raise Refused("authority", person.name, " or ".join(self.roles))
         return Caller(body, person=person)
 
+    def _reads_the_members_log(self, request: Request) -> bool:
+        """By this log a hospital learns that it is out, and how to come back."""
+        return request.method == "GET" and request.path_params.get("log") == CONSORTIUM
+
     def _open_to_waiting(self, request: Request) -> bool:
         """What a hospital needs to see before it is a member: the consortium's own log."""
         return self.waiting or request.path_params.get("log") == CONSORTIUM
@@ -139,6 +149,8 @@ SITES = Access(sites=True)
 WAITING_SITES = Access(sites=True, waiting=True)
 MEMBERS = Access(people=True, sites=True)
 WAITING_MEMBERS = Access(people=True, sites=True, waiting=True)
+RETURNING_MEMBERS = Access(people=True, sites=True, returning=True)
+RETURNING_SPEAKERS = Access("researcher", sites=True, returning=True)
 WAITING_SPEAKERS = Access("researcher", sites=True, waiting=True)
 RESEARCHER = Access("researcher")
 ADMIN = Access("admin")

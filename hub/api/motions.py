@@ -9,7 +9,13 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from compliance.errors import Malformed
-from hub.api.access import WAITING_MEMBERS, WAITING_SPEAKERS, Caller
+from hub.api.access import (
+    RETURNING_MEMBERS,
+    RETURNING_SPEAKERS,
+    WAITING_MEMBERS,
+    WAITING_SPEAKERS,
+    Caller,
+)
 from hub.api.rooms import Hub
 from hub.services.logbook import CONSORTIUM
 
@@ -17,6 +23,7 @@ routes = APIRouter()
 Reader = Annotated[Caller, Depends(WAITING_MEMBERS)]
 Signer = Annotated[Caller, Depends(WAITING_SPEAKERS)]
 LONGEST = 4096
+ADMISSION = "member.admitted"
 
 
 class Proposed(BaseModel):
@@ -26,6 +33,10 @@ class Proposed(BaseModel):
     log: str = Field(max_length=20)
     text_base64: str = Field(max_length=100_000)
     line: str = Field(max_length=LONGEST)
+
+
+def _asks_in(row: dict[str, Any], site: str) -> bool:
+    return row["kind"] == ADMISSION and row["body"]["site"] == site
 
 
 def _may_see(caller: Caller, hub: Hub, log: str) -> None:
@@ -40,21 +51,30 @@ def consortium(_: Reader, hub: Hub) -> dict[str, Any]:
 
 
 @routes.get("/motions")
-def motions(caller: Reader, hub: Hub) -> list[dict[str, Any]]:
-    """Every text that waits for signatures, and the last fifty that were carried."""
+def motions(
+    caller: Annotated[Caller, Depends(RETURNING_MEMBERS)], hub: Hub
+) -> list[dict[str, Any]]:
+    """Every text that waits for signatures, and the last fifty that were carried.
+
+    A hospital that was suspended or has left sees its own admission only.
+    """
+    if caller.site and hub.members.shut(caller.site):
+        return [row for row in hub.motions.all() if _asks_in(row, caller.site)]
     readable = {CONSORTIUM, *(row["study"] for row in hub.studies.all(caller.reach()))}
     return [row for row in hub.motions.all() if row["log"] in readable]
 
 
 @routes.post("/motions")
-def propose(body: Proposed, caller: Signer, hub: Hub) -> dict[str, Any]:
+def propose(
+    body: Proposed, caller: Annotated[Caller, Depends(RETURNING_SPEAKERS)], hub: Hub
+) -> dict[str, Any]:
     """Lay a text before the others, with the first signature."""
     _may_see(caller, hub, body.log)
     try:
         text = base64.b64decode(body.text_base64, validate=True)
     except ValueError:
         raise Malformed("text", "it is not base64") from None
-    newcomer = caller.site if caller.site and hub.members.waits(caller.site) else ""
+    newcomer = caller.site if caller.site and hub.members.outside(caller.site) else ""
     return hub.motions.propose(body.log, text, body.line, newcomer=newcomer)
 
 

@@ -19,7 +19,7 @@ from hub.services.alarms import heard
 from hub.services.clock import Clock, Random, text_of
 from hub.services.logbook import LogBook
 from hub.services.proofs import country_of, flower_of, hash_of, nobody_elses, proven_keys
-from hub.services.standing import ACTIVE, SHUT, WAITING, Known, standings_of
+from hub.services.standing import ACTIVE, MAY_RETURN, OUT, SHUT, WAITING, Known, standings_of
 from hub.storage import members as rows
 from hub.storage.database import Database
 
@@ -179,8 +179,17 @@ class MemberService:
             "fleet": {"host": self._hub.fleet_host, "port": self._hub.fleet_port},
         }
 
-    def admit(self, request: SiteRequest, method: str, path: str, body: bytes) -> str:
+    def admit(
+        self, request: SiteRequest, method: str, path: str, body: bytes, *, returning: bool = False
+    ) -> str:
         """Say which hospital made a signed request; the consortium log decides who may.
+
+        Args:
+            request: what it signed.
+            method: of the request.
+            path: of the request, with its query.
+            body: of the request.
+            returning: whether a hospital may ask that was suspended or has left.
 
         Raises:
             Refused: unknown, suspended, wrong signature, too old, or answered before.
@@ -195,8 +204,10 @@ class MemberService:
         before = text_of(self._clock, timedelta(seconds=-2 * MAX_AGE_SECONDS))
         known = self.standings().get(request.site)
         with self._database.transaction(f"requests of {request.site}") as session:
-            if known is None or known.standing in SHUT:
-                raise Refused("request.site", sentence="This site is no active member.")
+            if known is None:
+                raise Refused("request.site", sentence="This hospital is not known here.")
+            if known.standing in SHUT and not (returning and known.standing in MAY_RETURN):
+                raise Refused("request.site", sentence=OUT[known.standing])
             if not request.verifies(VerifierKey.parse(known.keys["node"]), method, path, body):
                 raise Refused("request.signature", sentence="The signature does not verify.")
             fresh = rows.use_nonce(session, request.site, request.nonce, request.time, before)
@@ -218,6 +229,16 @@ class MemberService:
         """Whether a hospital has joined the hub and is not admitted by the members yet."""
         known = self.standings().get(site)
         return known is not None and known.standing == WAITING
+
+    def shut(self, site: str) -> bool:
+        """Whether a hospital was suspended or has left."""
+        known = self.standings().get(site)
+        return known is not None and known.standing in SHUT
+
+    def outside(self, site: str) -> bool:
+        """Whether a hospital is no active member: it may ask for its own admission only."""
+        known = self.standings().get(site)
+        return known is None or known.standing != ACTIVE
 
     def heartbeat(self, site: str, told: dict[str, Any]) -> str:
         """Keep a site's sign of life; returns the hub's time.

@@ -10,6 +10,15 @@ from hub.storage import members as rows
 ACTIVE, WAITING, SHUT_OUT = "active", "waiting", "shut_out"
 SHUT = (str(Standing.SUSPENDED), str(Standing.LEFT), SHUT_OUT)
 """Standings in which a hospital's requests and its Flower node are refused."""
+MAY_RETURN = (str(Standing.SUSPENDED), str(Standing.LEFT))
+"""Standings by the members' own word, from which a hospital may ask to be admitted again."""
+OUT = {
+    str(Standing.SUSPENDED): "The members suspended this hospital. It asks to be admitted again "
+    "with `consilium site admit` and its own name.",
+    str(Standing.LEFT): "This hospital left the consortium. It asks to be admitted again with "
+    "`consilium site admit` and its own name.",
+    SHUT_OUT: "The hub's administrator does not serve this hospital at present: call them.",
+}
 
 
 @dataclass(frozen=True)

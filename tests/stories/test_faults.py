@@ -116,9 +116,9 @@ def passes(town: Town, site: str) -> bool:
 def refused(town: Town, site: str) -> bool:
     """Whether the hub's API refuses this hospital's own signed request."""
     try:
-        town.ask_site(site, "motions")
+        town.ask_site(site, "studies")
     except CommandFailed as error:
-        return "suspended" in str(error)
+        return "suspended this hospital" in str(error)
     return False
 
 

@@ -39,7 +39,7 @@ def test_a_suspended_hospital_is_refused_at_its_next_request(founded):
 
     founded.suspend(EAST)
 
-    with pytest.raises(Refused, match="no active member"):
+    with pytest.raises(Refused, match="suspended this hospital"):
         ask(founded, EAST)
     assert set(founded.rooms.members.flower_keys()) == {NORTH, SOUTH}
 

@@ -145,6 +145,43 @@ def test_a_suspended_hospital_is_refused_at_its_next_request(house: House) -> No
     assert not north.mirror.alarms()
 
 
+def test_a_suspended_hospital_asks_to_come_back_and_does_nothing_else(house: House) -> None:
+    """It sees its own request and no other text; the others sign, and it is served again."""
+    north, south, west = house.sites.values()
+    north.motions.suspend("west.example", "inactive", None)
+    south.motions.sign(open_ones(south)[0], None, None)
+    north.motions.suspend("south.example", "inactive", None)
+    west.look_at_consortium()
+
+    assert west.motions.ask_admission("NO", None)["state"] == "open"
+
+    assert [row.event.type for row in west.motions.all()] == ["member.admitted"]
+    with pytest.raises(Refused, match="suspended this hospital"):
+        west.hub.studies()
+    (theirs,) = [row for row in open_ones(north) if row.event.type == "member.suspended"]
+    key = west.keys.institution(None)
+    with pytest.raises(Refused, match="own admission"):
+        west.hub.propose_motion("consortium", theirs.text, key.line(theirs.text))
+    with pytest.raises(Refused, match="suspended this hospital"):
+        west.hub.sign_motion(theirs.motion, key.line(theirs.text))
+    for rooms in (north, south):
+        rooms.look_at_consortium()
+        rooms.motions.sign(rooms.motions.admission("west.example"), None, None)
+    assert isinstance(west.hub.studies(), list)
+    state = house.hub.ledger.founded()
+    assert state is not None
+    assert "west.example" in state.active_members()
+
+
+def test_a_hospital_that_the_administrator_shut_out_asks_nothing(house: House) -> None:
+    """The brake is no word of the members: there is nothing for them to take back."""
+    west = house.sites["west.example"]
+    house.hub.members.suspend("west.example")
+
+    with pytest.raises(Refused, match="administrator"):
+        west.motions.ask_admission("NO", None)
+
+
 def test_a_stopped_study_goes_on_when_all_signed_and_not_before(house: House) -> None:
     """One hospital stops; each must agree to go on, by its own key."""
     study = house.launch()

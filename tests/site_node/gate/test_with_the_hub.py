@@ -120,7 +120,7 @@ def test_a_suspended_hospital_is_told_so(house: House) -> None:
     """The next request is refused in words, not with a bare status."""
     house.hub.members.suspend("north.example")
 
-    with pytest.raises(Refused, match="no active member"):
+    with pytest.raises(Refused, match="does not serve"):
         house.sites["north.example"].hub.studies()
 
 
