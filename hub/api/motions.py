@@ -36,7 +36,7 @@ class Proposed(BaseModel):
 
 
 def _asks_in(row: dict[str, Any], site: str) -> bool:
-    return row["kind"] == ADMISSION and row["body"]["site"] == site
+    return bool(row["kind"] == ADMISSION and row["body"]["site"] == site)
 
 
 def _may_see(caller: Caller, hub: Hub, log: str) -> None:
