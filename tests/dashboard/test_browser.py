@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests import needs
 from tests.dashboard.shown import Shown, shown
@@ -85,6 +93,28 @@ def settled(page: Page) -> None:
     expect(frame).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def opened(page: Page, title: Locator) -> None:
+    """Open a fold of the page, and wait until what stands below it moves no more."""
+    title.click()
+    still(page)
+
+
+def still(page: Page) -> None:
+    """Nothing moves for 20 frames: a click on what still slides down would be lost."""
+    page.wait_for_function(
+        """() => new Promise(done => {
+            let last = -1, same = 0;
+            const look = () => {
+                const now = document.querySelector("[data-testid=stMain]").scrollHeight;
+                same = now === last ? same + 1 : 0;
+                last = now;
+                same >= 20 ? done(true) : requestAnimationFrame(look);
+            };
+            look();
+        })"""
+    )
 
 
 def picture(page: Page, name: str) -> None:
@@ -207,7 +237,7 @@ def test_somebody_asks_what_would_be_allowed(context: BrowserContext, show: Show
     page = sign_in(context, show, "aya")
     page.goto(f"{show.address}/study?id={show.stage.study}")
     settled(page)
-    page.get_by_text("Would this be allowed?").click()
+    opened(page, page.get_by_text("Would this be allowed?"))
     page.get_by_role("button", name="Ask the rules").click()
     settled(page)
 
@@ -292,8 +322,8 @@ def test_an_auditor_exports_downloads_and_verifies_a_bundle(
     page = sign_in(context, show, "aya")
     page.get_by_role("link", name="Reports", exact=True).click()
     expect(page.get_by_role("heading", name="Clauses")).to_be_visible()
-    page.get_by_text("evidence in this log").first.click()
-    page.get_by_text(re.compile(r"^All \d+ files$")).click()
+    opened(page, page.get_by_text("partial evidence").first)
+    opened(page, page.get_by_text(re.compile(r"^All \d+ files$")))
     picture(page, "reports-export")
     page.get_by_role("button", name="Export", exact=True).last.click()
     settled(page)
@@ -320,9 +350,10 @@ def test_a_researcher_writes_the_card_and_looks_at_it(context: BrowserContext, s
     page = sign_in(context, show, "celine")
     page.goto(f"{show.address}/study?id={show.stage.study}&tab=Model")
     settled(page)
-    page.get_by_text("What the card says in words").click()
+    opened(page, page.get_by_text("What the card says in words"))
     page.get_by_label("What it is for", exact=True).fill("A second look at radiographs.")
     page.get_by_label("What it is not for").fill("Films of children.")
+    still(page)
     page.get_by_role("button", name="Look at the card").click()
     settled(page)
 
@@ -341,7 +372,7 @@ def test_an_auditor_opens_a_sealed_remark(context: BrowserContext, show: Shown) 
     page = sign_in(context, show, "aya")
     page.goto(f"{show.address}/study?id={stage.study}&tab=Log")
     settled(page)
-    page.get_by_text("Sealed remarks and details").click()
+    opened(page, page.get_by_text("Sealed remarks and details"))
     page.get_by_role("button", name="Open it here").click()
     settled(page)
 
