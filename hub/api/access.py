@@ -16,6 +16,7 @@ from compliance.errors import Refused
 from compliance.signing.request import SCHEME, parse_authorization
 from hub.services.accounts import Person
 from hub.services.logbook import CONSORTIUM
+from hub.services.standing import WAITING
 from hub.wiring import Rooms
 
 BACKGROUND = "x-consilium-background"
@@ -121,7 +122,7 @@ class Access:
             )
             if not self.sites:
                 raise Refused("authority", site, "a person with the right role")
-            if not self._open_to_waiting(request) and rooms.members.waits(site):
+            if not self._open_to_waiting(request) and rooms.members.standing_of(site) == WAITING:
                 raise Refused("member.known", site, "a member", WAITS)
             return Caller(body, site=site)
         if not header.startswith("Bearer "):

@@ -18,6 +18,7 @@ from hub.api.access import (
 )
 from hub.api.rooms import Hub
 from hub.services.logbook import CONSORTIUM
+from hub.services.standing import ACTIVE, SHUT
 
 routes = APIRouter()
 Reader = Annotated[Caller, Depends(WAITING_MEMBERS)]
@@ -58,7 +59,7 @@ def motions(
 
     A hospital that was suspended or has left sees its own admission only.
     """
-    if caller.site and hub.members.shut(caller.site):
+    if caller.site and hub.members.standing_of(caller.site) in SHUT:
         return [row for row in hub.motions.all() if _asks_in(row, caller.site)]
     readable = {CONSORTIUM, *(row["study"] for row in hub.studies.all(caller.reach()))}
     return [row for row in hub.motions.all() if row["log"] in readable]
@@ -74,7 +75,9 @@ def propose(
         text = base64.b64decode(body.text_base64, validate=True)
     except ValueError:
         raise Malformed("text", "it is not base64") from None
-    newcomer = caller.site if caller.site and hub.members.outside(caller.site) else ""
+    site = caller.site or ""
+    outside = bool(site) and hub.members.standing_of(site) != ACTIVE
+    newcomer = site if outside else ""
     return hub.motions.propose(body.log, text, body.line, newcomer=newcomer)
 
 

@@ -225,20 +225,10 @@ class MemberService:
             found = rows.all_members(session)
         return self._logbook.ask_consortium(lambda state: standings_of(found, state))
 
-    def waits(self, site: str) -> bool:
-        """Whether a hospital has joined the hub and is not admitted by the members yet."""
+    def standing_of(self, site: str) -> str:
+        """Where a hospital stands (`standing.py`); an unknown one waits."""
         known = self.standings().get(site)
-        return known is not None and known.standing == WAITING
-
-    def shut(self, site: str) -> bool:
-        """Whether a hospital was suspended or has left."""
-        known = self.standings().get(site)
-        return known is not None and known.standing in SHUT
-
-    def outside(self, site: str) -> bool:
-        """Whether a hospital is no active member: it may ask for its own admission only."""
-        known = self.standings().get(site)
-        return known is None or known.standing != ACTIVE
+        return known.standing if known else WAITING
 
     def heartbeat(self, site: str, told: dict[str, Any]) -> str:
         """Keep a site's sign of life; returns the hub's time.

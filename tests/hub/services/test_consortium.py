@@ -13,6 +13,7 @@ from compliance.records.recipe import shipped
 from compliance.rules.consortium.fold import replay
 from compliance.signing.note import seal
 from hub.services.consortium import Terms
+from hub.services.standing import ACTIVE, WAITING
 from tests import factories as make
 from tests.hub.house import NAMES, House, key_of, rows_of
 
@@ -76,7 +77,7 @@ def test_fewer_founders_suffice_if_the_agreement_says_so(house):
     house.sign_motion(motion["id"], EAST, NORTH)
 
     assert house.rooms.ledger.consortium().active_members() == [EAST, NORTH]
-    assert house.rooms.members.waits(SOUTH)
+    assert house.rooms.members.standing_of(SOUTH) == WAITING
 
 
 def test_one_hospital_is_no_consortium(house):
@@ -141,12 +142,12 @@ def test_a_hospital_that_comes_later_waits_for_the_members(house):
     """Joining the hub is not joining the consortium: most members sign the admission."""
     house.join(*NAMES)
     joined(house, WEST)
-    assert house.rooms.members.waits(WEST)
+    assert house.rooms.members.standing_of(WEST) == WAITING
 
     told = house.admit(WEST)
 
     assert told["state"] == "carried"
-    assert not house.rooms.members.waits(WEST)
+    assert house.rooms.members.standing_of(WEST) == ACTIVE
     assert WEST in house.rooms.ledger.consortium().active_members()
 
 

@@ -9,6 +9,7 @@ from compliance.ledger.cosign import cosign
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse
 from compliance.signing.request import authorization, parse_authorization
+from hub.services.standing import WAITING
 from tests import factories as make
 from tests.hub.house import NAMES, House, behind_the_hubs_back, key_of
 
@@ -109,7 +110,7 @@ def test_a_hospital_that_waits_is_served_as_one_that_waits(founded):
     founded.rooms.members.join(founded.application(WEST, founded.token(WEST)))
 
     assert ask(founded, WEST) == WEST
-    assert founded.rooms.members.waits(WEST)
+    assert founded.rooms.members.standing_of(WEST) == WAITING
     assert WEST not in founded.rooms.members.flower_keys()
     rows = {row["name"]: row["standing"] for row in founded.rooms.members.members()}
     assert rows[WEST] == "waiting"
