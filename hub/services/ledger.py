@@ -154,7 +154,7 @@ class LedgerService(LogBook):
         verdict = family.judge(state, note, now=text_of(self._clock))
         if isinstance(verdict, Denied):
             raise refused(verdict)
-        checkpoints.check_age(session, log, note)
+        checkpoints.check_age(session, log, note, self._clock())
         index = state.size
         family.advance(state, note, index)
         kind = put_entry(session, log, note, state)
