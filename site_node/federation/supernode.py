@@ -3,7 +3,11 @@
 A SuperNode that was restarted before the hub missed it is refused for up to a minute (Flower's exit
 305, "could not be activated"); we wait and say so.
 
-Source: design/federation.md §1, §2.5.
+A SuperNode that took an order waits for its answer for ever, and meanwhile asks for no other one.
+Flower notices a ClientApp that died, not one that never began (its SuperExec is gone or hangs):
+such a SuperNode is ended here and started anew.
+
+Source: design/federation.md §1, §2.5; flwr 1.41 (`start_client_internal._push_messages`).
 """
 
 from __future__ import annotations
@@ -20,11 +24,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from compliance.errors import NotReady
+from site_node.federation.keeper import descendants
 from site_node.federation.surroundings import child_environment
 from site_node.settings import Settings, process_environment
 
 BACKOFF = (5, 10, 20, 40, 60)
 LARGEST_LOG = 5 << 20
+START_SECONDS = 90.0
+"""Flower itself tries to start a ClientApp again after 30 s without a sign of life."""
 
 UP = "up"
 CONNECTING = "connecting"
@@ -33,6 +40,10 @@ REFUSED = "refused"
 STOPPED = "stopped"
 BAD_BUNDLE = ("FAB verification failed", "FAB could not be verified")
 """What Flower prints when it refused a bundle: wrong bytes, or no trusted signature."""
+
+TAKEN = "Received successfully"
+BEGUN = ("Start `flwr-clientapp`", "Sending:")
+"""What it prints when it has taken an order, and when the work on it began or is answered."""
 
 SIGNS = {
     "SuperNode ID:": UP,
@@ -53,6 +64,7 @@ class SuperNodeSupervisor:
         environment: of this process; children get a closed list of it.
         backoff: seconds before each new start, the last one repeated.
         bundle_refused: called when a bundle was refused; nothing of it ran.
+        start_seconds: how long an order may lie before the work on it begins.
     """
 
     def __init__(
@@ -61,8 +73,10 @@ class SuperNodeSupervisor:
         environment: Mapping[str, str] | None = None,
         backoff: tuple[int, ...] = BACKOFF,
         bundle_refused: Callable[[], None] = lambda: None,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._settings, self._backoff = settings, backoff
+        self._start_seconds = start_seconds
         self._bundle_refused = bundle_refused
         self._folder = settings.home / "flower"
         self._variables = process_environment() if environment is None else environment
@@ -139,26 +153,44 @@ class SuperNodeSupervisor:
         self._keeper, self.starts = keeper, self.starts + 1
         if self._over.is_set():
             self._end()
-        was_up = self._listen(keeper)
-        keeper.wait()
+        with keeper:
+            was_up = self._listen(keeper)
         if self._state == UP:
             self._state = CONNECTING
         return was_up
 
     def _listen(self, keeper: subprocess.Popen[bytes]) -> bool:
         was_up = False
+        idle = threading.Timer(0, self._end)
         with self._log().open("ab") as log:
             for line in keeper.stdout or ():
                 log.write(line)
                 log.flush()
                 text = line.decode(errors="replace")
+                if TAKEN in text:
+                    idle = threading.Timer(self._start_seconds, self._nothing_began, (keeper,))
+                    idle.start()
+                elif any(sign in text for sign in BEGUN):
+                    idle.cancel()
                 if any(sign in text for sign in BAD_BUNDLE):
                     self._bundle_refused()
                 found = [word for sign, word in SIGNS.items() if sign in text]
                 if found:
                     self._state = found[0]
                     was_up = was_up or found[0] == UP
+        idle.cancel()
         return was_up
+
+    def _nothing_began(self, keeper: subprocess.Popen[bytes]) -> None:
+        """Write down which processes were there, and end the SuperNode: `_keep` starts another."""
+        with self._log().open("a", encoding="utf-8") as log:
+            log.write(f"Consilium: an order lay for {self._start_seconds:g} s and no work began; ")
+            log.write("the SuperNode is started anew. Its processes were:\n")
+            for pid in sorted(descendants(keeper.pid)):
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                    log.write(f"  {pid} {b' '.join(words[:4]).decode(errors='replace')}\n")
+        self._end()
 
     def _log(self) -> Path:
         path = self._folder / "supernode.log"
