@@ -140,7 +140,7 @@ def badge(state: str, label: str | None = None) -> None:
 
 
 @st.cache_resource(scope="session", ttl=CHECK_SECONDS, max_entries=20, show_spinner=False)
-def _checked(log: str, _nonce: int) -> Checked:
+def _checked(log: str, nonce: int) -> Checked:  # a name with _ before it is not in the key
     given, known = session.settings(), policies()
     with open_hub() as hub:
         return check_log(
@@ -174,7 +174,7 @@ def checked(log: str) -> Checked:
     Args:
         log: `consortium`, or the id of a study.
     """
-    nonce = int(st.session_state.get("verify", 0))
+    nonce = int(st.session_state.get("looks", 0))
     return ask(f"checked {log}", lambda: _checked(log, nonce), loading="Checking the log …")
 
 
@@ -185,7 +185,7 @@ def gone(log: str) -> Checked | None:
 
 def verify_again() -> None:
     """Check at the next draw whatever the age of the last result."""
-    st.session_state["verify"] = int(st.session_state.get("verify", 0)) + 1
+    st.session_state["looks"] = int(st.session_state.get("looks", 0)) + 1
 
 
 def footer(found: Checked, names: words.Names) -> None:

@@ -21,7 +21,7 @@ def render() -> None:
     page.only("auditor")
     part = st.segmented_control(
         "Part of the page", PARTS, default=PARTS[0], key="part", bind="query-params",
-        label_visibility="collapsed",
+        label_visibility="collapsed", on_change=page.verify_again,
     )  # fmt: skip
     if part == PARTS[2]:
         verifying.draw()

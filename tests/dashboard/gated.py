@@ -54,6 +54,7 @@ class Wire(httpx.BaseTransport):
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.silent = httpx.ASGITransport(app, raise_app_exceptions=False), False
+        self.asked: list[str] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Ask and wait for the whole answer."""
@@ -71,6 +72,7 @@ class Wire(httpx.BaseTransport):
         """Ask, or fail as a dead line does."""
         if self.silent:
             raise httpx.ConnectError("nobody answers")
+        self.asked.append(request.url.path)
         return await self.app.handle_async_request(request)
 
 

@@ -341,7 +341,7 @@ def test_an_auditor_exports_downloads_and_verifies_a_bundle(
     picture(page, "reports-verified")
     stage.settle()
     part(page, "Past exports")
-    expect(page.get_by_role("cell", name="aya")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("cell", name="aya")).to_be_visible()
     picture(page, "reports-past")
 
 

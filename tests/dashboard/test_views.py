@@ -208,6 +208,23 @@ def test_a_log_without_a_policy_file_is_reported_and_never_proven(draw: Draw, st
     assert "Checked by this dashboard" not in told
 
 
+def test_verify_now_reads_the_log_again_and_spares_no_page_that_follows(
+    draw: Draw, stage: Stage, wire: Wire
+) -> None:
+    """A reading is at most 10 s old, and as new as the click; Reports verifies bundles after it."""
+    at = draw("study", "aya", id=stage.study, tab="Log")
+    path = f"/api/v1/logs/{stage.study}/checkpoint"
+    before = wire.asked.count(path)
+    button(at, "Verify now").click().run()
+    assert wire.asked.count(path) == before + 1
+
+    at.switch_page("views/reports.py")
+    at.query_params["part"] = "Verify a bundle"
+    at.run()
+    assert not at.exception
+    assert button(at, "Verify") is not None
+
+
 def test_a_silent_hub_is_said_without_a_traceback(draw: Draw, stage: Stage, wire: Wire) -> None:
     """The first visit says that nobody answers; a later one shows the old answer, without acts."""
     at = draw("study", id=stage.ready)
