@@ -49,14 +49,22 @@ def issue(session: Transaction, log: str, state: State, key: SigningKey, now: da
     rows.add_checkpoint(session, row)
 
 
-def due(newest: rows.CheckpointRow | None, size: int, now: datetime, pause: float) -> bool:
-    """Whether the log has grown long enough, by entries or by time, for another checkpoint."""
+def due(newest: tuple[int, str] | None, size: int, now: datetime, pause: float) -> bool:
+    """Whether the log has grown long enough, by entries or by time, for another checkpoint.
+
+    Args:
+        newest: size and time of the newest one.
+        size: of the log.
+        now: the hub's clock.
+        pause: least seconds between two.
+    """
     if newest is None:
         return True
-    if newest.size == size:
+    before, issued_at = newest
+    if before == size:
         return False
-    age = now - datetime.fromisoformat(newest.issued_at)
-    return size - newest.size >= MANY or age >= timedelta(seconds=pause)
+    age = now - datetime.fromisoformat(issued_at)
+    return size - before >= MANY or age >= timedelta(seconds=pause)
 
 
 def check_age(session: Transaction, log: str, note: bytes, now: datetime) -> None:

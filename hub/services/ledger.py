@@ -130,10 +130,10 @@ class LedgerService(LogBook):
         """
         logs = (log, CONSORTIUM) if _ends_a_study(log, note) else (log,)
         with self.writing(*logs) as session:
-            known = rows.find_leaf(session, log, leaf_hash(note))
+            known = _known(session, log, note)
             if known is not None:
-                return Receipt(known, leaf_hash(note))
-            receipt = self.append_in(session, log, note)
+                return known
+            receipt = self._take(session, log, note)
             if len(logs) > 1:
                 self.close_listing(session, log)
             if also is not None:
@@ -146,9 +146,9 @@ class LedgerService(LogBook):
         Raises:
             Refused: a rule says no.
         """
-        known = rows.find_leaf(session, log, leaf_hash(note))
-        if known is not None:
-            return Receipt(known, leaf_hash(note))
+        return _known(session, log, note) or self._take(session, log, note)
+
+    def _take(self, session: Transaction, log: str, note: bytes) -> Receipt:
         family, state = family_of(log), self._caught_up(session, log)
         own = self._may_write(log, state, note)
         verdict = family.judge(state, note, now=text_of(self._clock))
@@ -343,7 +343,7 @@ class LedgerService(LogBook):
             return None
 
     def _issue_if_due(self, session: Transaction, log: str, state: State, kind: str = "") -> None:
-        newest = rows.newest_checkpoint(session, log, quorum=False)
+        newest = rows.last_issued(session, log)
         urgent = kind in checkpoints.URGENT
         if urgent or checkpoints.due(newest, state.size, self._clock(), self._pause):
             self._issue(session, log, state)
@@ -353,6 +353,13 @@ class LedgerService(LogBook):
         key = self._key_of(log, state)
         if key is not None and not self.held.holds(log):
             checkpoints.issue(session, log, state, key, self._clock())
+
+
+def _known(session: Transaction, log: str, note: bytes) -> Receipt | None:
+    """Where the very same note stands, if it was taken before."""
+    leaf = leaf_hash(note)
+    index = rows.find_leaf(session, log, leaf)
+    return None if index is None else Receipt(index, leaf)
 
 
 def _ends_a_study(log: str, note: bytes) -> bool:

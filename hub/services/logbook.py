@@ -210,9 +210,11 @@ class LogBook:
         return family_of(log).policy(self.state_of(log))
 
     def _caught_up(self, session: Transaction, log: str) -> State:
-        if rows.find_log(session, log) is None:  # destroyed, perhaps by another process
+        try:
+            must_exist(session, log)
+        except NotReady:  # destroyed, perhaps by another process
             self._states.pop(log, None)
-        must_exist(session, log)
+            raise
         state = self._states.get(log)
         start = 0 if state is None else state.size
         advance = family_of(log).advance

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import (
     DDL,
     LargeBinary,
+    Row,
     Table,
     Text,
     bindparam,
@@ -111,16 +112,39 @@ def _guard(table: Table) -> None:
 _guard(cast(Table, EntryRow.__table__))
 _guard(cast(Table, NodeRow.__table__))
 
-_COLUMNS = [column.name for column in EntryRow.__table__.columns]
-_ADD_ENTRY = insert(cast(Table, EntryRow.__table__))
-_ADD_NODE = insert(cast(Table, NodeRow.__table__))
-_SIZE = update(LogRow).where(LogRow.study == bindparam("log")).values(size=bindparam("to"))
-"""Built once: an append is on the way of every statement of every hospital."""
+_LOG, _ENTRY, _NODE, _CHECKPOINT = (
+    cast(Table, row.__table__) for row in (LogRow, EntryRow, NodeRow, CheckpointRow)
+)
+_COLUMNS = [column.name for column in _ENTRY.columns]
+_ADD_ENTRY, _ADD_NODE = insert(_ENTRY), insert(_NODE)
+_SIZE = update(_LOG).where(_LOG.c.study == bindparam("log")).values(size=bindparam("to"))
+_FIND_LOG = select(_LOG).where(_LOG.c.study == bindparam("log"))
+_FIND_LEAF = select(_ENTRY.c.idx).where(
+    _ENTRY.c.study == bindparam("log"), _ENTRY.c.leaf_hash == bindparam("hash")
+)
+_READ = (
+    select(_ENTRY.c.leaf)
+    .where(
+        _ENTRY.c.study == bindparam("log"),
+        _ENTRY.c.idx >= bindparam("start"),
+        _ENTRY.c.idx < bindparam("stop"),
+    )
+    .order_by(_ENTRY.c.idx)
+)
+_ISSUED = (
+    select(_CHECKPOINT.c.size, _CHECKPOINT.c.issued_at)
+    .where(_CHECKPOINT.c.study == bindparam("log"))
+    .order_by(_CHECKPOINT.c.size.desc())
+    .limit(1)
+)
+"""Built once and without objects: an append is on the way of every statement of every hospital."""
+
+NO_STOP = 2**31 - 1
 
 
-def find_log(session: Session, study: str) -> LogRow | None:
-    """A log by its study."""
-    return session.get(LogRow, study)
+def find_log(session: Session, study: str) -> Row[Any] | None:
+    """A log by its study, with the columns of `LogRow`."""
+    return session.execute(_FIND_LOG, {"log": study}).first()
 
 
 def all_logs(session: Session) -> list[LogRow]:
@@ -142,10 +166,8 @@ def log_size(session: Session, study: str) -> int:
 
 def read_entries(session: Session, study: str, start: int, stop: int | None = None) -> list[bytes]:
     """Entries start … stop - 1, as received."""
-    query = select(EntryRow.leaf).where(EntryRow.study == study, EntryRow.idx >= start)
-    if stop is not None:
-        query = query.where(EntryRow.idx < stop)
-    return list(session.scalars(query.order_by(EntryRow.idx)))
+    wanted = {"log": study, "start": start, "stop": NO_STOP if stop is None else stop}
+    return list(session.scalars(_READ, wanted))
 
 
 def read_nodes(session: Session, study: str, level: int, start: int, stop: int) -> list[bytes]:
@@ -170,8 +192,8 @@ def places_of_type(session: Session, study: str, kind: str) -> list[int]:
 
 def find_leaf(session: Session, study: str, leaf_hash: bytes) -> int | None:
     """Index of an identical entry, if it stands in the log already."""
-    query = select(EntryRow.idx).where(EntryRow.study == study, EntryRow.leaf_hash == leaf_hash)
-    return session.scalar(query)
+    found: int | None = session.scalar(_FIND_LEAF, {"log": study, "hash": leaf_hash})
+    return found
 
 
 def add_entry(session: Session, row: EntryRow, nodes: list[tuple[int, int, bytes]]) -> None:
@@ -195,6 +217,12 @@ def newest_checkpoint(session: Session, study: str, *, quorum: bool) -> Checkpoi
     if quorum:
         query = query.where(CheckpointRow.quorum)
     return session.scalar(query.order_by(CheckpointRow.size.desc()).limit(1))
+
+
+def last_issued(session: Session, study: str) -> tuple[int, str] | None:
+    """Size and time of the newest checkpoint."""
+    row = session.execute(_ISSUED, {"log": study}).first()
+    return None if row is None else (row.size, row.issued_at)
 
 
 def recent_checkpoints(session: Session, study: str, most: int) -> list[CheckpointRow]:

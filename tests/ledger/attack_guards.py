@@ -72,7 +72,7 @@ def site(test: str, *guards: Guard) -> Trial:
     return Trial("site", test, guards)
 
 
-APPEND = f"{HUB}ledger:LedgerService.append_in"
+APPEND = f"{HUB}ledger:LedgerService._take"
 DOOR = Guard(APPEND, "if isinstance(verdict, Denied)")
 SIGNED = Guard(f"{RULES}arrival:check_signatures", "for line in note.lines")
 SPEAKER = Guard(f"{RULES}arrival:belongs", "if actor not in signers")
@@ -86,10 +86,7 @@ QUORUM = Guard("compliance.ledger.policy:Policy.judge", "if not self.satisfied")
 LEADS = Guard(f"{STEPS}entries:entries_and_root", "if root(")
 COUNTED = Guard(f"{STEPS}entries:entries_and_root", "if len(found)")
 COSIGNED = Guard("compliance.ledger.cosign:check_cosignature", "if not key.verifies")
-TWICE = (
-    Guard(f"{HUB}ledger:LedgerService.append", "if known is not None"),
-    Guard(APPEND, "if known is not None"),
-)
+TWICE = (Guard(f"{HUB}ledger:_known", "index =", "index = None"),)
 OUTRUN = Guard("site_node.store.mirror:extend_log", "if moved.rowcount")
 MANIFEST = Guard(f"{STEPS}container:manifests", "for name, covered in")
 FORK = Guard("compliance.report.compare:_same_size", "if old.checkpoint.root")
