@@ -307,20 +307,24 @@ def test_a_carried_text_names_its_entry(draw: Draw, stage: Stage) -> None:
     assert "Signed: East Clinic and North Hospital" in said
 
 
-def test_a_signature_in_the_hubs_tables_that_does_not_hold_counts_not(
-    draw: Draw, stage: Stage
-) -> None:
-    """Whoever owns the database cannot vote for a hospital."""
-    line = key_of(f"{NORTH}/institution").line(b"another text\n").strip()
+def slip_in_a_signature(stage: Stage, text: bytes) -> None:
+    """North's signature of this text stands under the waiting motion; the hub was not asked."""
     behind_the_hubs_back(
         stage.rooms.database,
         "INSERT INTO motion_signature (motion, key_name, line, time) "
         "VALUES (:motion, :name, :line, :time)",
         motion=stage.waits["id"],
         name=f"{NORTH}/institution",
-        line=line,
+        line=key_of(f"{NORTH}/institution").line(text).strip(),
         time=stage.time.text(),
     )
+
+
+def test_a_signature_in_the_hubs_tables_that_does_not_hold_counts_not(
+    draw: Draw, stage: Stage
+) -> None:
+    """Whoever owns the database cannot vote for a hospital."""
+    slip_in_a_signature(stage, b"another text\n")
 
     said = told(draw("consortium", part="Motions"))
 
@@ -362,16 +366,7 @@ def test_a_text_with_enough_signatures_that_is_no_entry_is_asked_about(
 ) -> None:
     """A hub that holds a decision back is seen."""
     text = base64.b64decode(stage.rooms.motions.get(stage.waits["id"])["text_base64"])
-    line = key_of(f"{NORTH}/institution").line(text).strip()
-    behind_the_hubs_back(
-        stage.rooms.database,
-        "INSERT INTO motion_signature (motion, key_name, line, time) "
-        "VALUES (:motion, :name, :line, :time)",
-        motion=stage.waits["id"],
-        name=f"{NORTH}/institution",
-        line=line,
-        time=stage.time.text(),
-    )
+    slip_in_a_signature(stage, text)
 
     said = told(draw("consortium", part="Motions"))
 

@@ -35,7 +35,7 @@ STANDING = "tests/hub/services/test_standing.py"
 STRANGE, FORMS = "tests/ledger/test_strange_bytes.py", "tests/ledger/test_forms.py"
 FORGETTING, ENDED = "tests/ledger/test_forgetting.py", "tests/hub/services/test_retention.py"
 DESTROYED = "tests/site_node/gate/test_destruction.py"
-FAILOVER, RESTORED = "tests/ledger/test_failover.py", "tests/ledger/test_restored.py"
+FAILOVER, RESTORED = "tests/failover/test_failover.py", "tests/failover/test_restored.py"
 KEYS, LYING = "tests/compliance/test_rules_keys.py", "tests/stories/test_lying_hub.py"
 
 TABLE: dict[str, list[str]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,19 +15,17 @@ from compliance.signing.note import parse, seal
 from hub.services.presence import Presence
 from hub.settings import load_settings as load_hub
 from hub.wiring import Rooms as HubRooms
+from tests.failover.successors import ADDRESS, client_of, settle
 from tests.house import House
-from tests.ledger.successors import ADDRESS, client_of, settle, studied
 
 STOP = {"reason": "operator", "on_behalf": None}
 
 
 @pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study and one closed round; it is today, as for commands."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    made.time.now = datetime.now(UTC)
-    return made
+def house(house: House) -> House:
+    """The same, and it is today, as for commands."""
+    house.time.now = datetime.now(UTC)
+    return house
 
 
 def rotate(house: House, role: str, *words: str) -> int:

@@ -21,15 +21,14 @@ from compliance.command import main
 from hub.federation.aggregation.again import aggregated
 from site_node.gate.following import read_code
 from site_node.settings import load_settings
-from tests.house import House
-from tests.ledger.successors import (
+from tests.failover.successors import (
     ADDRESS,
     LONG_AGO,
     Successor,
     mirrors,
     roots,
-    studied,
 )
+from tests.house import House
 from tests.ledger.test_power_cuts import killed
 
 HUB = tuple(
@@ -81,20 +80,6 @@ def killed_at(step: int, job: Callable[[], Any], modules: Sequence[str]) -> bool
         job()
 
     return killed(cut_short)
-
-
-@pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study and one closed round."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    return made
-
-
-@pytest.fixture
-def successor(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Successor:
-    """An empty hub of the same name."""
-    return Successor(house, tmp_path / "successor", capsys)
 
 
 @pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.long)])

@@ -12,20 +12,12 @@ from compliance.command import main
 from compliance.errors import NotReady, Refused
 from compliance.records.envelope import write_event
 from compliance.signing.keys import SigningKey
+from tests.failover.successors import Successor, move, settle
 from tests.house import House
-from tests.ledger.successors import Successor, move, settle, studied
 from tests.postgres import Cluster
 
 PASSWORD = "a long enough password"
 LEAD = SigningKey("lead.example/r-1", 1, hashlib.sha256(b"lead").digest())
-
-
-@pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study and one closed round."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    return made
 
 
 @pytest.fixture

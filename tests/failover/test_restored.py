@@ -16,19 +16,11 @@ from hub.services.backups import restore, write_backup
 from hub.services.held import EVERY, READ_ONLY, RESTORED, Mark
 from hub.settings import load_settings
 from hub.wiring import Rooms
+from tests.failover.successors import client_of, mirror_of, mirrors, roots, settle
 from tests.house import House
-from tests.ledger.successors import client_of, mirror_of, mirrors, roots, settle, studied
 
 CLOSE = {"reason": "abandoned", "on_behalf": None}
 STOP = {"reason": "operator", "on_behalf": None}
-
-
-@pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study that is on its way."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    return made
 
 
 @pytest.fixture

@@ -10,24 +10,10 @@ import pytest
 from compliance.command import main
 from hub.federation.aggregation.again import aggregated
 from hub.wiring import Rooms as HubRooms
+from tests.failover.successors import mirror_of, settle
 from tests.house import House
-from tests.ledger.successors import Successor, mirror_of, settle, studied
 
 LONG_AGO = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study and one closed round."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    return made
-
-
-@pytest.fixture
-def successor(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Successor:
-    """An empty hub of the same name."""
-    return Successor(house, tmp_path / "successor", capsys)
 
 
 def kept(house: House, out: Path) -> list[Path]:

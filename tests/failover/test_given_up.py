@@ -11,8 +11,7 @@ from compliance.command import main
 from compliance.errors import NotReady
 from hub.services.given_up import FILE
 from hub.wiring import Rooms as HubRooms
-from tests.house import House
-from tests.ledger.successors import (
+from tests.failover.successors import (
     LONG_AGO,
     Successor,
     follow,
@@ -23,6 +22,7 @@ from tests.ledger.successors import (
     studied,
     takeover,
 )
+from tests.house import House
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from hub.main import create_app
 from hub.wiring import Rooms as HubRooms
 from site_node.settings import load_settings
 from site_node.wiring import Rooms
-from tests.house import House
-from tests.ledger.successors import (
+from tests.failover.successors import (
     ADDRESS,
     LONG_AGO,
     Successor,
@@ -29,6 +28,7 @@ from tests.ledger.successors import (
     studied,
     twin_of,
 )
+from tests.house import House
 from tests.site_node.gate.world import InProcess
 
 NORTH, SOUTH = "north.example", "south.example"
@@ -78,12 +78,10 @@ class Town:
 
 
 @pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study and one closed round; it is today."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    made.time.now = datetime.now(UTC)
-    return made
+def house(house: House) -> House:
+    """The same, and it is today, as for commands."""
+    house.time.now = datetime.now(UTC)
+    return house
 
 
 @pytest.fixture
@@ -93,11 +91,10 @@ def town(house, capsys, monkeypatch) -> Town:
 
 
 @pytest.fixture
-def successor(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Successor:
+def successor(successor: Successor, house: House, tmp_path: Path) -> Successor:
     """A new hub of the same name, rebuilt from both mirrors."""
-    made = Successor(house, tmp_path / "successor", capsys)
-    made.hub.rebuilding.rebuild(mirrors(house, tmp_path / "mirrors"), LONG_AGO)
-    return made
+    successor.hub.rebuilding.rebuild(mirrors(house, tmp_path / "mirrors"), LONG_AGO)
+    return successor
 
 
 def settings_of(house: House, site: str) -> tuple[bytes, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from compliance.command import main
@@ -12,36 +10,19 @@ from compliance.report.heads import FILE
 from hub.services.held import READ_ONLY
 from site_node.gate.following import read_code
 from site_node.gate.joining import Connections
-from tests.house import House
-from tests.ledger.successors import (
+from tests.failover.successors import (
     SALT,
-    Successor,
     client_of,
     follow,
     mirror_of,
     mirrors,
     roots,
-    studied,
     taken_over,
     takeover,
     twin_of,
 )
 
 LONG_AGO, LATER = "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> House:
-    """Hub and two hospitals with one study that is on its way."""
-    made = House(tmp_path / "town", capsys)
-    studied(made)
-    return made
-
-
-@pytest.fixture
-def successor(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Successor:
-    """An empty hub of the same name."""
-    return Successor(house, tmp_path / "successor", capsys)
 
 
 def test_a_lost_hub_is_made_again_from_the_hospitals_mirrors(house, successor, tmp_path):
