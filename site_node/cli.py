@@ -19,7 +19,7 @@ import typer
 
 from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
-from site_node import consortium_cli, custody_cli, following_cli, may_cli
+from site_node import consortium_cli, custody_cli, following_cli, may_cli, upkeep_cli
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -425,6 +425,7 @@ consortium_cli.add_to(app, act)
 custody_cli.add_to(app, act)
 following_cli.add_to(app, act)
 may_cli.add_to(app, act)
+upkeep_cli.add_to(app, act)
 
 
 def export_bundle(argv: list[str]) -> int:

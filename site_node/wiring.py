@@ -49,8 +49,8 @@ from site_node.store import (
     studies,
     versions,
 )
-from site_node.store.database import open_store
 from site_node.store.journal import Sessions
+from site_node.store.schema import open_store
 
 TABLES = (destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
 """Modules whose tables must be known before the database is opened."""

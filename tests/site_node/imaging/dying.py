@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from site_node.imaging import reading
 from site_node.imaging.importing import Importer, request_of
-from site_node.store.database import open_store
+from site_node.store.schema import open_store
 from tests.site_node.imaging.files import SECRET
 
 

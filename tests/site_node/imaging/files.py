@@ -16,8 +16,8 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from site_node.imaging.examine import Examined, examine
 from site_node.imaging.importing import Importer, request_of
 from site_node.imaging.recipe import ImportRecipe
-from site_node.store.database import open_store
 from site_node.store.journal import close_store
+from site_node.store.schema import open_store
 
 PLUGINS = {
     "1.2.840.10008.1.2.4.80": "pyjpegls",

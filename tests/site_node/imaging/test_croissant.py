@@ -15,8 +15,8 @@ from compliance.canonical import encode, sha256_id
 from compliance.records.charter import Duo
 from site_node.imaging.catalogue import Catalogue, DatasetSummary
 from site_node.imaging.croissant import DUO, Holder, croissant
-from site_node.store.database import open_store
 from site_node.store.journal import close_store
+from site_node.store.schema import open_store
 from tests.shared import shared_data
 from tests.site_node.imaging.files import folder_of
 

@@ -19,8 +19,8 @@ from compliance.records.reasons import Quarantine
 from site_node.imaging.catalogue import Catalogue
 from site_node.imaging.curated import SPLITS, CuratedDataset
 from site_node.imaging.tally import only_one_import
-from site_node.store.database import open_store
 from site_node.store.journal import close_store
+from site_node.store.schema import open_store
 from tests.site_node.imaging.files import Site, all_bytes, file_of, folder_of, header, picture
 
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"
