@@ -432,11 +432,12 @@ class Rooms:
         """What the doctor looks at."""
         return Patient(
             settings=self.settings,
-            keys=self.keys,
+            store=lambda: self.store,
+            keys=lambda: self.keys,
             hub=lambda: self.hub,
-            mirror=self.mirror,
-            statements=self.statements,
-            catalogue=self.catalogue,
+            mirror=lambda: self.mirror,
+            statements=lambda: self.statements,
+            catalogue=lambda: self.catalogue,
             now=self.clock,
         )
 

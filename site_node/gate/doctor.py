@@ -8,20 +8,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import ConsiliumError, NotReady, Refused
+from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
 from site_node.gate.hub_client import HubClient
 from site_node.gate.keys import Keys
+from site_node.gate.line import Shut, Untrusted
 from site_node.gate.mirror import Mirror
 from site_node.gate.statements import Statements
 from site_node.settings import Settings
 
 DISK_FLOOR = 1 << 30
 SHM_FLOOR = 64 << 20
+KEY_FILES = ("node.key", "witness.key", "institution.key", "flower.key")
 AHEAD, BEHIND = 2.0, 240.0
 
 
@@ -37,30 +39,42 @@ class Check:
 
 @dataclass(frozen=True)
 class Patient:
-    """Everything the doctor looks at."""
+    """Everything the doctor looks at, opened when it is looked at: any of it may be broken."""
 
     settings: Settings
-    keys: Keys
+    store: Callable[[], object]
+    keys: Callable[[], Keys]
     hub: Callable[[], HubClient]
-    mirror: Mirror
-    statements: Statements
-    catalogue: Any
+    mirror: Callable[[], Mirror]
+    statements: Callable[[], Statements]
+    catalogue: Callable[[], Any]
     now: Callable[[], datetime]
 
 
 def examine(patient: Patient) -> list[Check]:
-    """Look at everything; a row that cannot be looked at says why."""
-    questions: list[Callable[[Patient], Check]] = [_folder, _disk, _shared_memory, _joined]
+    """Look at everything; a row that cannot be looked at says why.
+
+    What rests on something broken is not looked at: one fault, one row.
+    """
+    rows = [_look(patient, question) for question in (_folder, _disk, _shared_memory, _joined)]
+    rows.append(_look(patient, _store))
+    if not rows[-1].well:
+        return rows
     if patient.settings.joined:
-        questions += [_keys, _hub, _clock, _consortium, _logs, _outbox]
-    questions.append(_datasets)
-    rows = []
-    for question in questions:
-        try:
-            rows.append(question(patient))
-        except ConsiliumError as error:
-            rows.append(Check(question.__name__.strip("_"), well=False, finding=str(error)))
-    return rows
+        keys = _look(patient, _keys)
+        line = (_hub, _clock) if keys.well else ()
+        rows += [keys]
+        rows += [_look(patient, question) for question in (*line, _consortium, _logs, _outbox)]
+    return [*rows, _look(patient, _datasets)]
+
+
+def _look(patient: Patient, question: Callable[[Patient], Check]) -> Check:
+    try:
+        return question(patient)
+    except ConsiliumError as error:
+        code = getattr(error, "code", "") or question.__name__.strip("_")
+        finding, fix = getattr(error, "finding", str(error)), getattr(error, "fix", "")
+        return Check(code, well=False, finding=finding, fix=fix)
 
 
 def as_plain(rows: list[Check]) -> dict[str, Any]:
@@ -118,8 +132,28 @@ def _joined(patient: Patient) -> Check:
     return Check("joined", well=True, finding=f"{settings.site} at {settings.hub_address}.")
 
 
+def _store(patient: Patient) -> Check:
+    try:
+        patient.store()
+    except NotReady as error:
+        return Check("database_old", well=False, finding=error.finding, fix=error.fix)
+    return Check("store", well=True, finding="The database is of this release's revision.")
+
+
 def _keys(patient: Patient) -> Check:
-    keys = patient.keys
+    for name in KEY_FILES:
+        path = patient.settings.keys / name
+        if not path.exists():
+            return Check(
+                "key_missing", well=False, finding=f"The key file {path} is not there.",
+                fix="Restore the keys folder from the backup.",
+            )  # fmt: skip
+        if path.stat().st_mode & 0o077:
+            return Check(
+                "key_open", well=False, finding=f"The key file {path} is open to others.",
+                fix=f"Run: chmod 600 {path}",
+            )  # fmt: skip
+    keys = patient.keys()
     pairs = ((keys.node.verifier, keys.public.node), (keys.witness.verifier, keys.public.witness))
     if any(found != named for found, named in pairs):
         return Check(
@@ -138,16 +172,17 @@ def _hub(patient: Patient) -> Check:
             fix="Ask the hub's administrator whether this site is suspended or its key replaced.",
         )  # fmt: skip
     except NotReady as error:
-        code = "tls_unknown_ca" if "certificate" in error.finding else "key_unknown"
+        code = error.code if isinstance(error, Untrusted) else "key_unknown"
         return Check(code, well=False, finding=error.finding, fix=error.fix)
-    except ConsiliumError as error:
-        return Check("port_closed", well=False, finding=str(error), fix=getattr(error, "fix", ""))
+    except Unreachable as error:
+        code = error.code if isinstance(error, Shut) else "hub_away"
+        return Check(code, well=False, finding=error.finding, fix=error.fix)
     return Check("hub", well=True, finding=f"The hub answers; {count} studies name this site.")
 
 
 def _clock(patient: Patient) -> Check:
-    told = patient.hub().hub_time()
-    ahead = (patient.now() - parsedate_to_datetime(told)).total_seconds()
+    told = parsedate_to_datetime(patient.hub().hub_time())
+    ahead = (patient.now() - told.replace(tzinfo=UTC)).total_seconds()  # RFC 9110 §5.6.7: GMT
     if ahead > AHEAD or ahead < -BEHIND:
         return Check(
             "clock_skew", well=False,
@@ -158,7 +193,7 @@ def _clock(patient: Patient) -> Check:
 
 
 def _consortium(patient: Patient) -> Check:
-    state = patient.mirror.consortium()
+    state = patient.mirror().consortium()
     if state is None:
         return Check(
             "consortium", well=True,
@@ -186,7 +221,7 @@ def _consortium(patient: Patient) -> Check:
 
 
 def _logs(patient: Patient) -> Check:
-    alarms = patient.mirror.alarms()
+    alarms = patient.mirror().alarms()
     if alarms:
         first = alarms[0]
         return Check(
@@ -195,12 +230,12 @@ def _logs(patient: Patient) -> Check:
             fix="Stop, keep this machine as it is, and call the auditor; for them run "
             "`consilium site evidence --out DIR`.",
         )  # fmt: skip
-    heads = patient.mirror.all_heads()
+    heads = patient.mirror().all_heads()
     return Check("logs", well=True, finding=f"{len(heads)} logs mirrored, none contradicts itself.")
 
 
 def _outbox(patient: Patient) -> Check:
-    waiting = patient.statements.waiting()
+    waiting = patient.statements().waiting()
     if waiting:
         return Check(
             "outbox_waiting", well=False, finding=f"{waiting} statements wait for the hub.",
@@ -210,7 +245,7 @@ def _outbox(patient: Patient) -> Check:
 
 
 def _datasets(patient: Patient) -> Check:
-    rows = patient.catalogue.datasets()
+    rows = patient.catalogue().datasets()
     if not rows:
         return Check(
             "dataset_none", well=False, finding="No dataset is here.",

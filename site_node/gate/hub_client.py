@@ -21,6 +21,7 @@ from compliance.records.types import time_text
 from compliance.signing.keys import SigningKey
 from compliance.signing.request import authorization
 from site_node.gate.journal import Clock, Journal
+from site_node.gate.line import fault
 
 PREFIX = "/api/v1"
 MAX_ANSWER = 64 << 20
@@ -244,7 +245,7 @@ def _send(http: httpx.Client, request: httpx.Request) -> tuple[bytes, httpx.Head
         finally:
             answer.close()
     except httpx.HTTPError as error:
-        raise _unreachable(str(http.base_url), error) from error
+        raise fault(str(http.base_url), type(error).__name__, str(error)) from error
     if answer.is_success:
         return data, answer.headers
     raise _failure(answer.status_code, data)
@@ -257,18 +258,6 @@ def _read(answer: httpx.Response) -> bytes:
         if len(data) > MAX_ANSWER:
             raise Malformed("answer of the hub", f"it is larger than {MAX_ANSWER} bytes")
     return bytes(data)
-
-
-def _unreachable(address: str, error: httpx.HTTPError) -> ConsiliumError:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return NotReady(
-            f"the hub at {address} shows a certificate of another authority.",
-            "Nothing was sent. Ask hospital IT for a proxy between, and the hub for its code.",
-        )
-    return Unreachable(
-        f"the hub at {address} does not answer ({type(error).__name__}).",
-        "Check the address and that port 443 is open to the outside; then try again.",
-    )
 
 
 def _failure(status: int, data: bytes) -> ConsiliumError:

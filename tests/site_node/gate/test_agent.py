@@ -227,7 +227,7 @@ def test_a_healthy_site_is_well(world: World, rooms: Rooms) -> None:
 @pytest.mark.parametrize(
     ("break_it", "code"),
     [
-        ("hub", "port_closed"),
+        ("hub", "hub_away"),
         ("clock", "clock_skew"),
         ("folder", "folder_open"),
         ("data", "folder_missing"),
