@@ -19,7 +19,7 @@ from docs.commands import Command, commands
 from docs.generate import PAGES
 from hub.services.drafts import KEYS
 from hub.settings import Settings as HubSettings
-from site_node.gate import doctor
+from site_node.gate import doctor, line
 from site_node.settings import Settings as SiteSettings
 from tests.factories import DATASET, RESEARCHER
 from tests.hub.house import NAMES, House, key_of
@@ -145,9 +145,9 @@ def test_every_quarantine_reason_is_explained_to_hospital_it() -> None:
 def test_every_code_of_the_doctor_is_explained_to_hospital_it() -> None:
     """Whoever reads the doctor's line finds its code in the guide."""
     source = Path(doctor.__file__).read_text()
-    codes = set(re.findall(r'Check\(\s*"(\w+)"', source))
-    codes |= set(re.findall(r'code = "(\w+)" if .* else "(\w+)"', source)[0])
-    assert len(codes) > 20
+    codes = set(re.findall(r'(?:Check\(|code if isinstance\(.*\) else)\s*"(\w+)"', source))
+    codes |= set(re.findall(r'(?:Shut|Untrusted)\(\s*"(\w+)"', Path(line.__file__).read_text()))
+    assert len(codes) > 30
     assert not {code for code in codes if f"`{code}`" not in IT_GUIDE}
 
 
