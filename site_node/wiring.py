@@ -51,6 +51,7 @@ from site_node.store import (
 )
 from site_node.store.journal import Sessions
 from site_node.store.schema import open_store
+from site_node.store.wiping import forget
 
 TABLES = (destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
 """Modules whose tables must be known before the database is opened."""
@@ -88,6 +89,10 @@ class Rooms:
             self.hub.close()
         if "store" in self.__dict__:
             journal.close_store(self.store)
+
+    def forget_objects(self) -> int:
+        """Delete every row about a single object or answer; returns how many objects there were."""
+        return forget(self.store)
 
     @cached_property
     def store(self) -> Sessions:
