@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compliance.command import main
-from compliance.errors import ConsiliumError, Refused
+from compliance.errors import Refused
 from compliance.ledger.cosign import cosign
 from compliance.records.envelope import write_event
 from compliance.rules.logs import family_of
