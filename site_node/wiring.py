@@ -16,6 +16,7 @@ from site_node.gate.card import findings
 from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
+from site_node.gate.egress import Egress, Leaving
 from site_node.gate.export import Recorder
 from site_node.gate.following import Following
 from site_node.gate.hub_client import HubClient, open_http
@@ -39,6 +40,7 @@ from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
 from site_node.store import (
     destroyed,
+    egress,
     journal,
     mirror,
     objects,
@@ -52,7 +54,10 @@ from site_node.store import (
 from site_node.store.database import open_store
 from site_node.store.journal import Sessions
 
-TABLES = (destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
+TABLES = (
+    *(destroyed, egress, journal, mirror, objects, outbox, replies, samples, shards, studies),
+    versions,
+)
 """Modules whose tables must be known before the database is opened."""
 
 
@@ -106,6 +111,11 @@ class Rooms:
     def journal(self) -> Journal:
         """What this hospital writes down for itself."""
         return Journal(sessions=self.store, clock=self.clock)
+
+    @cached_property
+    def egress(self) -> Egress:
+        """What left, line by line."""
+        return Egress(sessions=self.store, clock=self.clock)
 
     @cached_property
     def keys(self) -> Keys:
@@ -298,6 +308,7 @@ class Rooms:
             site=str(self.settings.site),
             key=lambda: self.keys.node,
             journal=self.journal,
+            egress=self.egress,
             clock=self.clock,
             nonce=nonce,
         )
@@ -444,6 +455,12 @@ class Rooms:
 def site_rooms(settings: Settings) -> Rooms:
     """Put a site together."""
     return Rooms(settings)
+
+
+def record_join(home: Path, data: bytes) -> None:
+    """Write down what an application to join says, in the home that is about to become a site's."""
+    with Rooms(load_settings(home)) as rooms:
+        rooms.egress.write(Leaving("join", data))
 
 
 def open_site(home: Path | None, *, joined: bool = True) -> Rooms:

@@ -63,6 +63,7 @@ class Permit:
     dataset_version: str
     dataset_dir: Path
     examples: int
+    patients: int
     recipe: Recipe
     layout: Layout
     seed: int
@@ -130,6 +131,7 @@ class Permits:
             dataset_version=version,
             dataset_dir=Path(summary.dir),
             examples=cases(summary.n_by_split, "train"),
+            patients=int(summary.patients),
             recipe=recipe,
             layout=layout,
             seed=seed_of(state.charter_id, order.model_sha256, self._site),
