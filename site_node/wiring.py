@@ -463,17 +463,18 @@ def record_join(home: Path, data: bytes) -> None:
         rooms.egress.write(Leaving("join", data))
 
 
-def open_site(home: Path | None, *, joined: bool = True) -> Rooms:
+def open_site(home: Path | None, *, joined: bool = True, strict: bool = True) -> Rooms:
     """The parts of the site in a home.
 
     Args:
         home: its folder; None names the default one.
         joined: whether only a member will do.
+        strict: whether a policy that cannot be used stops everything, or training only.
 
     Raises:
         NotReady: the site that lives there has not joined.
     """
-    settings = load_settings(home)
+    settings = load_settings(home, strict=strict)
     if joined and not settings.joined:
         raise NotReady(
             f"{settings.home} belongs to no site that has joined.",

@@ -18,6 +18,7 @@ from site_node.gate.hub_client import HubClient
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import Mirror
 from site_node.gate.statements import Statements
+from site_node.policy import FILE
 from site_node.settings import Settings
 
 DISK_FLOOR = 1 << 30
@@ -50,7 +51,7 @@ class Patient:
 
 def examine(patient: Patient) -> list[Check]:
     """Look at everything; a row that cannot be looked at says why."""
-    questions: list[Callable[[Patient], Check]] = [_folder, _disk, _shared_memory, _joined]
+    questions: list[Callable[[Patient], Check]] = [_folder, _disk, _shared_memory, _policy, _joined]
     if patient.settings.joined:
         questions += [_keys, _hub, _clock, _consortium, _logs, _outbox]
     questions.append(_datasets)
@@ -106,6 +107,23 @@ def _shared_memory(_: Patient) -> Check:
             fix="Start the container with shm_size: 1g.",
         )  # fmt: skip
     return Check("shm", well=True, finding="Shared memory is large enough.")
+
+
+def _policy(patient: Patient) -> Check:
+    settings = patient.settings
+    if settings.unusable_policy:
+        return Check(
+            "policy_broken", well=False, finding=settings.unusable_policy,
+            fix="Correct the file; until then nothing is trained here.",
+        )  # fmt: skip
+    said = settings.policy.said()
+    if not said:
+        return Check("policy", well=True, finding=f"No {FILE}: the settings alone count.")
+    if not settings.policy.open_at(patient.now()):
+        return Check(
+            "policy", well=True, finding=f"{FILE} tightens {', '.join(said)}; closed at this hour."
+        )  # fmt: skip
+    return Check("policy", well=True, finding=f"{FILE} tightens {', '.join(said)}.")
 
 
 def _joined(patient: Patient) -> Check:

@@ -19,8 +19,12 @@ from sqlalchemy import delete
 
 from compliance.canonical import sha256_id
 from compliance.errors import NotReady
+from compliance.records.decisions import DecisionDenied
+from compliance.records.envelope import parse_event
 from compliance.records.wire import ARRAYS, NOTES, VECTOR, WORDS
+from compliance.signing.note import parse
 from site_node.federation import client_app
+from site_node.settings import Settings
 from site_node.store.replies import ReplyRow
 from site_node.training.work import Done, Work
 from site_node.wiring import Rooms
@@ -192,6 +196,28 @@ def test_that_exception_is_heard_without_its_guard(
 
     with pytest.raises(NotReady, match=CANARY):
         stage.answers()
+
+
+def test_an_unclear_policy_is_a_signed_refusal_and_no_word_of_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub learns that the policy said no; which line is wrong stays in the journal."""
+    (stage.site.settings.home / "policy.yaml").write_text(f"{CANARY}: 9")
+
+    def rooms_of(settings: Settings) -> contextlib.nullcontext[Rooms]:
+        again = Rooms(settings, stage.house.time)
+        again.hub, again.catalogue = stage.site.hub, stage.site.catalogue
+        return contextlib.nullcontext(again)
+
+    monkeypatch.setattr(client_app, "site_rooms", rooms_of)
+    reply = stage.answers()
+
+    (note,) = reply.content[WORDS][NOTES]  # type: ignore[misc,index]
+    body = parse_event(parse(note).text).body  # type: ignore[arg-type]
+    assert isinstance(body, DecisionDenied)
+    assert body.rule == "site.policy"
+    assert stage.heard(reply) == []
+    assert CANARY in str(stage.site.journal.lines(limit=5))
 
 
 def test_an_answer_stands_in_the_ledger_part_by_part(stage: Stage) -> None:
