@@ -19,7 +19,14 @@ import typer
 
 from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
-from site_node import consortium_cli, custody_cli, following_cli, may_cli, upkeep_cli
+from site_node import (
+    consortium_cli,
+    custody_cli,
+    following_cli,
+    journal_cli,
+    may_cli,
+    upkeep_cli,
+)
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -34,7 +41,6 @@ from site_node.gate.say import (
     check_lines,
     dataset_lines,
     import_lines,
-    journal_lines,
     passphrase_of,
     plain_summary,
     quarantine_lines,
@@ -44,7 +50,7 @@ from site_node.gate.say import (
 )
 from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
 from site_node.store.journal import StoreFailed
-from site_node.wiring import Rooms, open_site
+from site_node.wiring import Rooms, open_site, record_join
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,7 +104,7 @@ def join(
     invitation = read_code(code)
     secret = None if no_passphrase else passphrase_of(passphrase_file, folder / "keys", new=True)
     applicant = joining.Applicant(title, secret, secrets.token_bytes, country.upper())
-    answer = joining.join(folder, invitation, applicant, joining.Connections())
+    answer = joining.join(folder, invitation, applicant, joining.Connections(), record_join)
     with open_site(folder) as rooms:
         rooms.journal.write("joined", hub=invitation.address, sent="public keys and the invitation")
         waits = _ask_admission(rooms, country.upper(), secret) if answer.get("consortium") else None
@@ -292,7 +298,7 @@ def withdraw(
 
     Example: consilium site withdraw 00112233445566aa --reason consent
     """
-    with open_site(home) as rooms:
+    with open_site(home, strict=False) as rooms:
         told = rooms.steward.withdraw(study, reason)
     record = "It is on record." if told["on_record"] else "The hub is told when it answers."
     speak(told, as_json=as_json, lines=[f"Left study {told['study']}. {record}"])
@@ -367,29 +373,11 @@ def doctor(*, home: Home = None, as_json: AsJson = False) -> None:
 
     Example: consilium site doctor --json
     """
-    with open_site(home, joined=False) as rooms:
+    with open_site(home, joined=False, strict=False) as rooms:
         told = examination.as_plain(examination.examine(rooms.patient))
     speak(told, as_json=as_json, lines=check_lines(told["checks"]))
     if not told["well"]:
         raise typer.Exit(2)
-
-
-@app.command()
-@act
-def journal(
-    *,
-    study: Annotated[str | None, typer.Option(help="Only this study.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest lines.")] = 200,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print what this hospital wrote down: asked, answered, refused, sent. It never leaves.
-
-    Example: consilium site journal --limit 20
-    """
-    with open_site(home, joined=False) as rooms:
-        rows = rooms.journal.lines(study=study, limit=limit)
-    speak(rows, as_json=as_json, lines=journal_lines(rows))
 
 
 @app.command()
@@ -424,6 +412,7 @@ def evaluate(
 consortium_cli.add_to(app, act)
 custody_cli.add_to(app, act)
 following_cli.add_to(app, act)
+journal_cli.add_to(app, act)
 may_cli.add_to(app, act)
 upkeep_cli.add_to(app, act)
 

@@ -10,10 +10,11 @@ import difflib
 import json
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -23,10 +24,15 @@ from pydantic_settings import (
 )
 
 from compliance.errors import NotReady
+from site_node import policy as own_policy
+from site_node.policy import NOTHING_SAID, SitePolicy, read_policy
 
 PREFIX = "CONSILIUM_SITE_"
 FILE = "site.toml"
 LOOPBACK = ("https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:")
+
+TIGHTENED = ("families", "min_examples", "min_cell", "max_rounds", "threads", "memory_mb")
+"""Settings that a policy may tighten; whoever reads them meets the stricter value."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -72,6 +78,9 @@ class Settings(BaseSettings):
     threads: int = Field(1, ge=1, le=64, description="Processor threads for training.")
     memory_mb: int = Field(0, ge=0, description="Memory limit of training in MB; 0 sets none.")
 
+    _policy: SitePolicy = PrivateAttr(default=NOTHING_SAID)
+    _unusable: str = PrivateAttr(default="")
+
     @field_validator("families", "duo", "disease", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -99,6 +108,39 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, file_secret_settings, file)
 
     @property
+    def policy(self) -> SitePolicy:
+        """The site's own policy; what it says of these settings is in them already."""
+        return self._policy
+
+    @property
+    def unusable_policy(self) -> str:
+        """Why the policy cannot be used, so that nothing may be trained; empty when it can."""
+        return self._unusable
+
+    def under(self, policy: SitePolicy) -> Settings:
+        """These settings, tightened by the site's policy.
+
+        Raises:
+            NotReady: a line of the policy is looser than the setting.
+        """
+        for name, looser in _looser(self, policy):
+            raise NotReady(
+                f"the site's policy {self.home / own_policy.FILE} says {name} {looser}, which is "
+                f"looser than the setting ({getattr(self, name)}).",
+                f"A policy can only tighten: correct the line, or change {name} in {FILE}.",
+            )
+        said = policy.model_dump(include=set(TIGHTENED), exclude_none=True)
+        tightened = self.model_copy(update=said)
+        tightened._policy = policy
+        return tightened
+
+    def allowing_nothing(self, reason: str) -> Settings:
+        """These settings, with a policy that cannot be used: nothing may be trained."""
+        closed = self.model_copy()
+        closed._unusable = reason
+        return closed
+
+    @property
     def joined(self) -> bool:
         """Whether this site is a member of a consortium."""
         return bool(self.site and self.hub_address)
@@ -119,12 +161,43 @@ class Settings(BaseSettings):
         return self.home / "site.sqlite"
 
 
-def load_settings(home: Path | None = None, **given: Any) -> Settings:
-    """Read the settings of the home that was named, or of the default one.
+def _looser(settings: Settings, policy: SitePolicy) -> Iterator[tuple[str, object]]:
+    """Lines of a policy that would loosen a setting, with what they say."""
+    for name in ("min_examples", "min_cell"):
+        value = getattr(policy, name)
+        if value is not None and value < getattr(settings, name):
+            yield name, value
+    for name in ("max_rounds", "threads", "memory_mb"):
+        value, most = getattr(policy, name), getattr(settings, name)
+        if value is not None and most and value > most:
+            yield name, value
+    added = set(policy.families or ()) - set(settings.families)
+    if settings.families and added:
+        yield "families", ", ".join(sorted(added))
+
+
+def load_settings(home: Path | None = None, *, strict: bool = True, **given: Any) -> Settings:
+    """Read the settings of the home that was named, or of the default one, and its policy.
+
+    Args:
+        home: the folder; None names the default one.
+        strict: raise when the policy cannot be used; else nothing may be trained with the settings.
+        given: values of the command line.
 
     Raises:
-        NotReady: a name is unknown, a value impossible, or the file is no TOML.
+        NotReady: a name is unknown, a value impossible, a file unreadable, or the policy is looser
+            than the settings.
     """
+    settings = _read_settings(home, given)
+    try:
+        return settings.under(read_policy(settings.home))
+    except NotReady as error:
+        if strict:
+            raise
+        return settings.allowing_nothing(error.finding)
+
+
+def _read_settings(home: Path | None, given: dict[str, Any]) -> Settings:
     _refuse_strangers()
     values = {name: value for name, value in given.items() if value is not None}
     try:

@@ -16,6 +16,7 @@ from site_node.gate.card import findings
 from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
+from site_node.gate.egress import Egress, Leaving
 from site_node.gate.export import Recorder
 from site_node.gate.following import Following
 from site_node.gate.hub_client import HubClient, open_http
@@ -38,23 +39,12 @@ from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
 from site_node.store import (
-    destroyed,
     journal,
-    mirror,
-    objects,
-    outbox,
-    replies,
-    samples,
-    shards,
     studies,
-    versions,
 )
 from site_node.store.journal import Sessions
 from site_node.store.schema import open_store
 from site_node.store.wiping import forget
-
-TABLES = (destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions)
-"""Modules whose tables must be known before the database is opened."""
 
 
 def clock() -> datetime:
@@ -111,6 +101,11 @@ class Rooms:
     def journal(self) -> Journal:
         """What this hospital writes down for itself."""
         return Journal(sessions=self.store, clock=self.clock)
+
+    @cached_property
+    def egress(self) -> Egress:
+        """What left, line by line."""
+        return Egress(sessions=self.store, clock=self.clock)
 
     @cached_property
     def keys(self) -> Keys:
@@ -303,6 +298,7 @@ class Rooms:
             site=str(self.settings.site),
             key=lambda: self.keys.node,
             journal=self.journal,
+            egress=self.egress,
             clock=self.clock,
             nonce=nonce,
         )
@@ -452,17 +448,24 @@ def site_rooms(settings: Settings) -> Rooms:
     return Rooms(settings)
 
 
-def open_site(home: Path | None, *, joined: bool = True) -> Rooms:
+def record_join(home: Path, data: bytes) -> None:
+    """Write down what an application to join says, in the home that is about to become a site's."""
+    with Rooms(load_settings(home)) as rooms:
+        rooms.egress.write(Leaving("join", data))
+
+
+def open_site(home: Path | None, *, joined: bool = True, strict: bool = True) -> Rooms:
     """The parts of the site in a home.
 
     Args:
         home: its folder; None names the default one.
         joined: whether only a member will do.
+        strict: whether a policy that cannot be used stops everything, or training only.
 
     Raises:
         NotReady: the site that lives there has not joined.
     """
-    settings = load_settings(home)
+    settings = load_settings(home, strict=strict)
     if joined and not settings.joined:
         raise NotReady(
             f"{settings.home} belongs to no site that has joined.",

@@ -24,6 +24,7 @@ from hub.main import create_app
 from hub.services.consortium import Terms
 from hub.settings import load_settings as load_hub
 from hub.wiring import Rooms as HubRooms
+from site_node.gate.egress import Leaving
 from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import read_code
 from site_node.gate.joining import Applicant, Connections, join
@@ -79,8 +80,14 @@ class House:
             read_code(code),
             Applicant(None, None, lambda count: next(source)[:count]),
             connections,
+            self.record,
         )
         return self.rooms_of(home, name, source)
+
+    def record(self, home: Path, data: bytes) -> None:
+        """Write down what an application sends, at the time of this house."""
+        with Rooms(load_settings(home), self.time) as rooms:
+            rooms.egress.write(Leaving("join", data))
 
     def _found(self) -> None:
         """Every hospital signs the agreement, mirrors it, and registers what it has under it."""
@@ -100,6 +107,7 @@ class House:
             site=name,
             key=lambda: rooms.keys.node,
             journal=rooms.journal,
+            egress=rooms.egress,
             clock=self.time,
             nonce=lambda: next(source)[:16].hex(),
         )

@@ -34,8 +34,10 @@ from compliance.records.wire import (
     vector_file,
     vector_values,
 )
+from site_node.gate.egress import Leaving
 from site_node.gate.measures import MetricClaim
 from site_node.gate.permits import BEHIND, Permit
+from site_node.gate.terms import check_hours
 from site_node.settings import load_settings
 from site_node.training.order_of_work import carry_out
 from site_node.training.work import Done, Work
@@ -70,14 +72,44 @@ def evaluate(message: Message, context: Context) -> Message:
 
 
 def _message(message: Message, kind: Literal["train", "evaluate"]) -> Message:
-    with site_rooms(load_settings()) as rooms:
-        reply = answer(rooms, message.content, kind)
+    return Message(content_of(message.content, kind), reply_to=message)
+
+
+def content_of(asked: RecordDict, kind: Literal["train", "evaluate"]) -> RecordDict:
+    """Answer a message; what cannot be written into the egress ledger does not leave.
+
+    Flower sends the text of an exception to the hub, and a text can name a folder or a patient:
+    whatever goes wrong here, settings that cannot be read included, is answered by silence.
+    """
+    try:
+        with site_rooms(load_settings(strict=False)) as rooms:
+            reply = answer(rooms, asked, kind)
+            file = None if reply.delta is None else vector_file(reply.delta)
+            rooms.egress.write(*_leaving(file, reply.notes, _study_of(rooms, asked)))
+            return _record(reply, file)
+    except Exception:  # noqa: BLE001 - its text must not travel, and there may be no journal
+        return _record(Reply(None, []), None)
+
+
+def _leaving(file: bytes | None, notes: list[bytes], study: str | None) -> list[Leaving]:
+    vector = [] if file is None else [Leaving("model.change", file, study)]
+    return vector + [Leaving("statement", note, study) for note in notes]
+
+
+def _record(reply: Reply, file: bytes | None) -> RecordDict:
     content: dict[str, Any] = {WORDS: ConfigRecord({NOTES: list(reply.notes)})}
-    if reply.delta is not None:
-        count = len(reply.delta) // 4
-        array = Array("float32", (count,), "numpy.ndarray", vector_file(reply.delta))
+    if file is not None and reply.delta is not None:
+        array = Array("float32", (len(reply.delta) // 4,), "numpy.ndarray", file)
         content[ARRAYS] = ArrayRecord({VECTOR: array})
-    return Message(RecordDict(content), reply_to=message)
+    return RecordDict(content)
+
+
+def _study_of(rooms: Rooms, asked: RecordDict) -> str | None:
+    try:
+        log = Order.parse(asked[WORDS][ORDER]).log  # type: ignore[arg-type]  # parsing looks
+    except Exception:  # noqa: BLE001 - what is no order belongs to no study
+        return None
+    return next((head.study for head in rooms.mirror.heads() if head.charter_id == log), None)
 
 
 def answer(rooms: Rooms, content: RecordDict, kind: Literal["train", "evaluate"]) -> Reply:
@@ -179,6 +211,7 @@ def work(rooms: Rooms, permit: Permit, order: Order, values: memoryview) -> Done
     def in_time(_: str, __: float) -> None:
         if (last - rooms.clock()).total_seconds() < SPARE_SECONDS:
             raise Refused("round.deadline", sentence="The deadline came before the end of work.")
+        check_hours(rooms.settings, rooms.clock())
 
     wanted = Work(
         op="train" if order.kind == "train" else "evaluate",

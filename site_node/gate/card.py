@@ -23,7 +23,13 @@ from compliance.rules.quorum import words
 from compliance.rules.words import SENTENCES
 from site_node.gate.keys import PublicKeys
 from site_node.gate.permits import Datasets
-from site_node.gate.terms import cases, check_own_limits, check_time
+from site_node.gate.terms import (
+    cases,
+    check_epsilon,
+    check_own_limits,
+    check_purpose,
+    check_time,
+)
 from site_node.settings import Settings
 
 MIB = 1 << 20
@@ -84,6 +90,8 @@ def findings(draft: Draft, here: Here) -> list[Finding]:
         "charter.expired": lambda: check_time(
             draft.body, str(here.settings.site), max(here.now, draft.body.starts)
         ),
+        "site.purpose": lambda: check_purpose(here.settings, draft.body),
+        "site.epsilon": lambda: check_epsilon(here.settings, draft.body),
         "site.policy": lambda: check_own_limits(
             here.settings, draft.body, draft.body.recipe.family
         ),
@@ -224,6 +232,7 @@ def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> d
             "min_examples": here.settings.min_examples,
             "min_cell": here.settings.min_cell,
         },
+        "own_policy": here.settings.policy.said(),
         "recipe": body.recipe.plain(),
         "quorum": words(len(body.quorum.witnesses), body.quorum.k),
         "sites": body.site_names(),

@@ -19,6 +19,7 @@ from site_node.gate.keys import Keys
 from site_node.gate.line import Shut, Untrusted
 from site_node.gate.mirror import Mirror
 from site_node.gate.statements import Statements
+from site_node.policy import FILE
 from site_node.settings import Settings
 
 DISK_FLOOR = 1 << 30
@@ -56,7 +57,8 @@ def examine(patient: Patient) -> list[Check]:
 
     What rests on something broken is not looked at: one fault, one row.
     """
-    rows = [_look(patient, question) for question in (_folder, _disk, _shared_memory, _joined)]
+    first = (_folder, _disk, _shared_memory, _policy, _joined)
+    rows = [_look(patient, question) for question in first]
     rows.append(_look(patient, _store))
     if not rows[-1].well:
         return rows
@@ -120,6 +122,23 @@ def _shared_memory(_: Patient) -> Check:
             fix="Start the container with shm_size: 1g.",
         )  # fmt: skip
     return Check("shm", well=True, finding="Shared memory is large enough.")
+
+
+def _policy(patient: Patient) -> Check:
+    settings = patient.settings
+    if settings.unusable_policy:
+        return Check(
+            "policy_broken", well=False, finding=settings.unusable_policy,
+            fix="Correct the file; until then nothing is trained here.",
+        )  # fmt: skip
+    said = settings.policy.said()
+    if not said:
+        return Check("policy", well=True, finding=f"No {FILE}: the settings alone count.")
+    if not settings.policy.open_at(patient.now()):
+        return Check(
+            "policy", well=True, finding=f"{FILE} tightens {', '.join(said)}; closed at this hour."
+        )  # fmt: skip
+    return Check("policy", well=True, finding=f"{FILE} tightens {', '.join(said)}.")
 
 
 def _joined(patient: Patient) -> Check:

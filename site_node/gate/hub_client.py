@@ -1,6 +1,8 @@
 """The one module of the site that opens a connection: signed requests to the hub over TLS.
 
-What has a body is written into the journal (what, bytes, SHA-256) before it is sent.
+What has a body is written down before it is sent: into the egress ledger, every time, and into the
+journal. What cannot be written down is not sent. A question has no body; its path holds names of
+logs, hashes and numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from compliance.ledger.tiles import parse_entry_bundle
 from compliance.records.types import time_text
 from compliance.signing.keys import SigningKey
 from compliance.signing.request import authorization
+from site_node.gate.egress import WAYS, Egress, Leaving
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.line import fault
 
@@ -62,10 +65,21 @@ def fetch_authority(address: str) -> bytes:
         return _exchange(http, http.build_request("GET", f"{PREFIX}/ca.pem"))
 
 
-def send_join(http: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:
-    """Hand in the invitation's token and the public keys; returns what the hub answers."""
-    answer = _exchange(http, http.build_request("POST", f"{PREFIX}/join", json=body))
-    return dict(_json(answer))
+def send_join(
+    http: httpx.Client, body: dict[str, Any], record: Callable[[bytes], None]
+) -> dict[str, Any]:
+    """Hand in the invitation's token and the public keys; returns what the hub answers.
+
+    Args:
+        http: a connection that trusts the hub's own authority.
+        body: what is handed in.
+        record: writes down what is about to leave; when it fails, nothing leaves.
+    """
+    data, way = json.dumps(body).encode(), WAYS["join"]
+    record(data)
+    headers = {"Content-Type": "application/json"}
+    request = http.build_request(way.method, PREFIX + way.path, content=data, headers=headers)
+    return dict(_json(_exchange(http, request)))
 
 
 class HubClient:
@@ -75,7 +89,8 @@ class HubClient:
         http: a ready client for the hub's address.
         site: name of this site.
         key: returns the node key; called for each request.
-        journal: where everything that leaves is written first.
+        journal: what was said is written here first.
+        egress: every body is written here first.
         clock: the time now.
         nonce: 32 hex digits, new each time.
     """
@@ -87,11 +102,13 @@ class HubClient:
         site: str,
         key: Callable[[], SigningKey],
         journal: Journal,
+        egress: Egress,
         clock: Clock,
         nonce: Nonce,
     ) -> None:
         self._http, self._site, self._key = http, site, key
-        self._journal, self._clock, self._nonce = journal, clock, nonce
+        self._journal, self._egress = journal, egress
+        self._clock, self._nonce = clock, nonce
         self._last_heartbeat = b""
 
     def close(self) -> None:
@@ -112,11 +129,12 @@ class HubClient:
 
     def sign_charter(self, charter_id: str, line: str) -> None:
         """Hand in this hospital's signature line."""
-        self._tell("charter.signature", f"/charters/{charter_id}/signatures", {"line": line})
+        body = json.dumps({"line": line}).encode()
+        self._tell("charter.signature", body, charter=charter_id)
 
     def refuse_charter(self, charter_id: str, note: bytes) -> None:
         """Hand in this hospital's refusal."""
-        self._post("study.refused", f"/charters/{charter_id}/refusals", note)
+        self._tell("study.refused", note, charter=charter_id)
 
     def consortium(self) -> dict[str, Any]:
         """What the hub says of the consortium; a claim, the log decides."""
@@ -129,12 +147,11 @@ class HubClient:
     def propose_motion(self, log: str, text: bytes, line: str) -> dict[str, Any]:
         """Lay a text before the others, with this hospital's signature; returns the motion."""
         value = {"log": log, "text_base64": base64.b64encode(text).decode(), "line": line}
-        return dict(_json(self._post("motion", "/motions", json.dumps(value).encode())))
+        return dict(_json(self._tell("motion", json.dumps(value).encode())))
 
     def sign_motion(self, motion: str, line: str) -> dict[str, Any]:
         """Hand in this hospital's signature under a text; returns the motion as it stands now."""
-        path = f"/motions/{quote(motion, safe='')}/signatures"
-        return dict(_json(self._post("motion.signature", path, line.encode())))
+        return dict(_json(self._tell("motion.signature", line.encode(), motion=motion)))
 
     def takeover(self) -> list[dict[str, str]]:
         """Keys of a successor that wait for the hospitals' signatures: log, name, vkey."""
@@ -143,11 +160,11 @@ class HubClient:
     def follow(self, flower_public: str) -> dict[str, Any]:
         """Tell a successor this site's Flower key; returns its welcome."""
         body = json.dumps({"flower_public": flower_public}).encode()
-        return dict(_json(self._post("follow", "/sites/follow", body)))
+        return dict(_json(self._tell("follow", body)))
 
     def append(self, study: str, note: bytes) -> int:
         """Hand a signed statement to a study's log; returns its index."""
-        answer = _json(self._post("log.entry", f"/logs/{study}/entries", note, study=study))
+        answer = _json(self._tell("log.entry", note, study=study, log=study))
         return int(answer["index"])
 
     def checkpoint(self, study: str) -> bytes:
@@ -180,17 +197,17 @@ class HubClient:
 
     def cosign(self, study: str, line: str) -> None:
         """Hand in this witness's cosignature."""
-        self._post("cosignature", f"/logs/{study}/cosignatures", line.encode(), study=study)
+        self._tell("cosignature", line.encode(), study=study, log=study)
 
     def register_dataset(self, note: bytes) -> None:
         """Hand in the signed registration of a dataset."""
-        self._post("dataset.registered", "/datasets", note)
+        self._tell("dataset.registered", note)
 
     def describe_dataset(self, dataset: str, version: str, description: bytes) -> None:
         """Hand in the description whose hash was registered: buckets and closed words only."""
-        path = f"/datasets/{self._site}/{dataset}/{quote(version, safe='')}/description"
-        self._journal.sending("dataset.description", description)
-        self._call("PUT", path, body=description)
+        self._tell(
+            "dataset.description", description, site=self._site, dataset=dataset, version=version
+        )
 
     def hub_time(self) -> str:
         """The hub's clock as its answers carry it (RFC 9110 date)."""
@@ -203,17 +220,33 @@ class HubClient:
     def heartbeat(self, states: dict[str, Any], versions: dict[str, Any]) -> dict[str, Any]:
         """Tell the hub that this site lives; an unchanged sign of life is journalled once."""
         body = json.dumps({"states": states, "versions": versions}, sort_keys=True).encode()
-        if body != self._last_heartbeat:
-            self._journal.sending("heartbeat", body)
-            self._last_heartbeat = body
-        return dict(_json(self._call("POST", "/sites/heartbeat", body=body)))
+        known, self._last_heartbeat = body == self._last_heartbeat, body
+        return dict(_json(self._tell("heartbeat", body, quietly=known)))
 
-    def _tell(self, what: str, path: str, value: dict[str, Any]) -> None:
-        self._post(what, path, json.dumps(value).encode())
+    def _tell(
+        self,
+        purpose: str,
+        body: bytes,
+        *,
+        study: str | None = None,
+        quietly: bool = False,
+        **named: str,
+    ) -> bytes:
+        """Send a body by the way of its purpose, after it was written down.
 
-    def _post(self, what: str, path: str, body: bytes, *, study: str | None = None) -> bytes:
-        self._journal.sending(what, body, study=study)
-        return self._call("POST", path, body=body)
+        Args:
+            purpose: a word of the egress ledger's closed list.
+            body: what leaves.
+            study: the log it belongs to.
+            quietly: leave the journal alone; the ledger is never left out.
+            named: the values of the path.
+        """
+        if not quietly:
+            self._journal.sending(purpose, body, study=study)
+        self._egress.write(Leaving(purpose, body, study))
+        way = WAYS[purpose]
+        path = way.path.format(**{name: quote(value, safe="") for name, value in named.items()})
+        return self._call(way.method, path, body=body)
 
     def _ask(self, method: str, path: str, query: dict[str, int] | None = None) -> Any:
         return _json(self._call(method, path, query))

@@ -6,6 +6,7 @@ the code before the token, the one secret, is sent; afterwards only verified TLS
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 import tempfile
@@ -25,6 +26,8 @@ from site_node.settings import FILE, write_settings
 
 PROOF_DOMAIN = "consilium/join/v1"
 PLACES = ("keys", "ca.pem", "signers.yaml")
+STORE = ("site.sqlite", "site.sqlite-wal", "site.sqlite-shm")
+"""The database begins with the line that says what the application sent."""
 MIN_PASSPHRASE = 8
 UNSAID = "ZZ"
 """The country of a hospital that tells none (ISO 3166-1, user-assigned)."""
@@ -55,10 +58,25 @@ class Applicant:
     country: str = ""
 
 
+Record = Callable[[bytes], None]
+"""Writes down what is about to leave; when it cannot, nothing leaves."""
+
+
 def join(
-    home: Path, invitation: Invitation, applicant: Applicant, connections: Connections
+    home: Path,
+    invitation: Invitation,
+    applicant: Applicant,
+    connections: Connections,
+    record: Callable[[Path, bytes], None],
 ) -> dict[str, Any]:
     """Make this home a member's home; returns what the hub answered.
+
+    Args:
+        home: folder that becomes the member's.
+        invitation: what the code says.
+        applicant: who joins.
+        connections: how the hub is reached.
+        record: writes what leaves into the egress ledger of a home, before it leaves.
 
     Raises:
         NotReady: the home belongs to a site already, or cannot be written.
@@ -71,17 +89,19 @@ def join(
             f"the passphrase has fewer than {MIN_PASSPHRASE} characters.", "Choose a longer one."
         )
     staging, made_home = _stage(home)
+    ours = (FILE, *PLACES, *(name for name in STORE if not (home / name).exists()))
     try:
-        answer = _apply(staging, invitation, applicant, connections)
+        written = functools.partial(record, home)
+        answer = _apply(staging, invitation, applicant, connections, written)
         _settle(staging, home, invitation, answer, applicant.title)
     except OSError as error:
-        _undo(home, created=made_home)
+        _undo(home, ours, created=made_home)
         raise NotReady(
             f"the folder {home} cannot be written ({error.strerror or error}); nothing was kept.",
             "Free space or give write access. If the hub had accepted already, ask for a new code.",
         ) from error
     except ConsiliumError:
-        _undo(home, created=made_home)
+        _undo(home, ours, created=made_home)
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -111,7 +131,11 @@ def _stage(home: Path) -> tuple[Path, bool]:
 
 
 def _apply(
-    staging: Path, invitation: Invitation, applicant: Applicant, connections: Connections
+    staging: Path,
+    invitation: Invitation,
+    applicant: Applicant,
+    connections: Connections,
+    record: Record,
 ) -> dict[str, Any]:
     authority = connections.authority(invitation.address)
     check_fingerprint(authority, invitation.ca_sha256)
@@ -123,7 +147,7 @@ def _apply(
     if applicant.country:
         body["country"] = applicant.country
     with connections.open(invitation.address, ca_path) as http:
-        answer = hub_client.send_join(http, body)
+        answer = hub_client.send_join(http, body, record)
     _check_answer(answer, invitation)
     return answer
 
@@ -197,11 +221,12 @@ def _settle(
         (staging / name).rename(home / name)
 
 
-def _undo(home: Path, *, created: bool) -> None:
+def _undo(home: Path, ours: tuple[str, ...], *, created: bool) -> None:
+    """Take away what the application made; where nobody joined, there is no ledger either."""
     if created:
         shutil.rmtree(home, ignore_errors=True)
         return
-    for name in (FILE, *PLACES):
+    for name in ours:
         path = home / name
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -12,7 +12,8 @@ import numpy as np
 from compliance.errors import Refused
 
 PLACES = Decimal("0.001")
-LARGEST = Decimal(10) ** 11
+LARGEST = Decimal(1000)
+"""Shares lie below one and losses below this; a larger number could spell a word."""
 CHUNK = 262_144
 VALUE_BYTES = 4
 
@@ -32,20 +33,26 @@ class MetricClaim:
     values: Mapping[str, Mapping[str, Any]]
 
 
-def presentable(claim: MetricClaim, names: list[str], min_cell: int) -> dict[str, dict[str, Any]]:
+def presentable(
+    claim: MetricClaim, names: list[str], min_cell: int, patients: int
+) -> dict[str, dict[str, Any]]:
     """The agreed metrics of a claim with every count below the floor blanked.
 
     A count below `min_cell` takes its values with it: a mean over three cases tells about three
-    people. Names that the charter does not list stay here.
+    people. So does a count above the `patients` of the dataset: it counts nobody. Names that the
+    charter does not list stay here.
     """
-    return {
-        name: _cell(claim.values[name], min_cell) for name in sorted(claim.values) if name in names
-    }
+    shown = {}
+    for name in sorted(claim.values):
+        if name not in names:
+            continue
+        shown[name] = _cell(claim.values[name], min_cell, patients)
+    return shown
 
 
-def _cell(value: Mapping[str, Any], min_cell: int) -> dict[str, Any]:
+def _cell(value: Mapping[str, Any], min_cell: int, patients: int) -> dict[str, Any]:
     n, positives = value.get("n"), value.get("positives")
-    if n is None or int(n) < min_cell:
+    if n is None or int(n) < min_cell or int(n) > patients:
         return dict.fromkeys(("value", "low", "high", "n", "positives"))
     few = positives is None or min(int(positives), int(n) - int(positives)) < min_cell
     return {

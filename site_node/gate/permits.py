@@ -27,9 +27,13 @@ from site_node.gate.terms import (
     cases,
     check_consortium,
     check_entry,
+    check_epsilon,
+    check_hours,
     check_own_limits,
+    check_purpose,
     check_round,
     check_time,
+    check_usable,
     known_recipe,
     seed_of,
 )
@@ -63,6 +67,7 @@ class Permit:
     dataset_version: str
     dataset_dir: Path
     examples: int
+    patients: int
     recipe: Recipe
     layout: Layout
     seed: int
@@ -101,6 +106,8 @@ class Permits:
             Refused: with the rule id; the refusal is in the journal.
         """
         try:
+            check_usable(self._settings)
+            check_hours(self._settings, now)
             permit = self._check(order, time_text(now))
         except Refused as error:
             if error.rule not in BEHIND:  # asked again until the mirror has caught up
@@ -120,8 +127,10 @@ class Permits:
         if state.charter.bundle_sha256 != self._settings.bundle_sha256:
             raise Refused("round.bundle", state.charter.bundle_sha256, self._settings.bundle_sha256)
         recipe, layout = self._recipe(state.charter, order)
-        dataset, version, summary = self._dataset(state)
+        check_purpose(self._settings, state.charter)
+        check_epsilon(self._settings, state.charter)
         check_own_limits(self._settings, state.charter, recipe.family)
+        dataset, version, summary = self._dataset(state)
         permit = Permit(
             study=head.study,
             state=state,
@@ -130,6 +139,7 @@ class Permits:
             dataset_version=version,
             dataset_dir=Path(summary.dir),
             examples=cases(summary.n_by_split, "train"),
+            patients=int(summary.patients),
             recipe=recipe,
             layout=layout,
             seed=seed_of(state.charter_id, order.model_sha256, self._site),

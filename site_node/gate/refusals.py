@@ -19,6 +19,13 @@ UNNAMED = "site.failed"
 SPEECH = {"train": "update.submitted", "evaluate": "metric.reported"}
 
 
+def named(rule: str) -> str:
+    """The rule as the log may say it: a word of the closed list, whoever thought of the rule."""
+    if rule not in SENTENCES:
+        return UNNAMED
+    return rule
+
+
 class Refusals:
     """Says no in the log; a storm of refusals is counted, not logged.
 
@@ -53,7 +60,7 @@ class Refusals:
         body = {
             "action": SPEECH.get(order.kind, "round.opened"),
             "who": who,
-            "rule": rule if rule in SENTENCES else UNNAMED,
+            "rule": named(rule),
             "round": order.round,
             "suppressed": suppressed,
         }

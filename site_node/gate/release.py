@@ -262,7 +262,9 @@ def statements_of(permit: Permit, order: Order, answer: Answer) -> list[tuple[st
 
 def _agreed(permit: Permit, metrics: Sequence[MetricClaim]) -> list[dict[str, Any]]:
     names = permit.charter.evaluation.metrics
-    shown = [(claim, presentable(claim, names, permit.min_cell)) for claim in metrics]
+    shown = [
+        (claim, presentable(claim, names, permit.min_cell, permit.patients)) for claim in metrics
+    ]
     return [
         {"phase": claim.phase, "split": claim.split, "values": values}
         for claim, values in shown

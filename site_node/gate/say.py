@@ -99,6 +99,7 @@ def card_lines(card: dict[str, Any]) -> list[str]:
         ("Rounds", f"at most {rounds['most']}, each up to {rounds['seconds_each']} s"),
         ("Privacy", card["epsilon"]),
         ("Floors", floors),
+        *_policy_rows(card["own_policy"]),
         ("Quorum", card["quorum"]),
         ("Signed", f"{signed}; {need}"),
         ("Handed out", f"{', '.join(outputs['outputs'])} after {outputs['k']} hospitals agreed"),
@@ -132,6 +133,14 @@ def _leaving_rows(card: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("What leaves", f"the change of the model ({told}), the metrics {metrics},"),
         ("", f"counts not below {leaves['counts_not_below']}, signatures; nothing else"),
+    ]
+
+
+def _policy_rows(said: dict[str, str]) -> list[tuple[str, str]]:
+    """What this hospital's own policy says; whatever the charter says, it holds here."""
+    return [
+        ("Own policy" if place == 0 else "", f"{name}: {words}")
+        for place, (name, words) in enumerate(said.items())
     ]
 
 

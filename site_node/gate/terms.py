@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from compliance.canonical import sha256_id
@@ -16,6 +18,7 @@ from compliance.records.envelope import parse_event
 from compliance.records.order import Order
 from compliance.records.recipe import Recipe, parse_recipe, shipped
 from compliance.records.rounds import RoundOpened
+from compliance.records.types import time_text
 from compliance.rules.consortium.charters import check_listed, check_suspended
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.rules.state import StudyState
@@ -112,6 +115,41 @@ def check_own_limits(settings: Settings, charter: CharterBody, family: str) -> N
             "site.policy",
             sentence="The charter asks for noise or masks, which this version does not have.",
         )
+
+
+def check_purpose(settings: Settings, charter: CharterBody) -> None:
+    """Check the charter's purpose against the site's policy."""
+    policy, purpose = settings.policy, charter.purpose
+    if policy.purposes is not None and purpose.use not in policy.purposes:
+        raise Refused("site.purpose", purpose.use, ", ".join(policy.purposes))
+    if not policy.for_profit and (purpose.for_profit or purpose.commercial):
+        raise Refused("site.purpose", "for profit or trade", "neither")
+
+
+def check_epsilon(settings: Settings, charter: CharterBody) -> None:
+    """Check the charter's privacy budget against the site's policy; without noise there is none."""
+    most = settings.policy.max_epsilon
+    if most is None:
+        return
+    if charter.dp is None:
+        raise Refused("site.epsilon", "no noise, so no bound", most)
+    if Decimal(charter.dp.epsilon) > most:
+        raise Refused("site.epsilon", charter.dp.epsilon, most)
+
+
+def check_hours(settings: Settings, now: datetime) -> None:
+    """Check whether data may be worked on now, by the site's policy."""
+    policy = settings.policy
+    if not policy.open_at(now):
+        raise Refused(
+            "site.hours", time_text(now), f"{', '.join(policy.hours or ())} ({policy.time_zone})"
+        )
+
+
+def check_usable(settings: Settings) -> None:
+    """Refuse everything while the site's policy cannot be read: it may forbid just this."""
+    if settings.unusable_policy:
+        raise Refused("site.policy", sentence=settings.unusable_policy)
 
 
 def known_recipe(sha256: str, data: bytes | None) -> Recipe:

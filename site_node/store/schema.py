@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from compliance.errors import NotReady
 from site_node.store import (
     destroyed,
+    egress,
     journal,
     mirror,
     objects,
@@ -33,11 +34,12 @@ from site_node.store import (
 from site_node.store.database import Base, durable
 
 TABLES = (
-    *(destroyed, journal, mirror, objects, outbox, replies, samples, shards, studies, versions),
+    *(destroyed, egress, journal, mirror, objects, outbox, replies, samples, shards, studies),
+    versions,
 )
 """Modules that declare tables: all of them are known before one is made."""
 
-HEAD = "0001"
+HEAD = "0002"
 """Newest revision of `migrations/versions`; a test compares."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -132,6 +132,7 @@ def client_of(rooms: Rooms, hub: HubRooms, address: str = ADDRESS) -> HubClient:
         site=str(rooms.settings.site),
         key=lambda: rooms.keys.node,
         journal=rooms.journal,
+        egress=rooms.egress,
         clock=rooms.clock,
         nonce=lambda: next(SALT)[:16].hex(),
     )

@@ -22,6 +22,10 @@ from tests.site_node.gate.world import STUDY, World
 NOW = datetime.now(UTC)
 
 
+def unwritten(_: bytes) -> None:
+    """Write nothing down: these tests are about the way."""
+
+
 class Certificate(BaseHTTPRequestHandler):
     """Serves the authority's certificate and counts who spoke."""
 
@@ -84,11 +88,11 @@ def test_the_hub_is_trusted_by_its_own_authority_alone(
     """With another authority's certificate no byte of the request leaves."""
     stranger = authorities[1] / "ca.pem"
     with open_http(address, stranger) as http, pytest.raises(NotReady, match="another authority"):
-        send_join(http, {"token": "secret"})
+        send_join(http, {"token": "secret"}, unwritten)
 
     assert Certificate.asked == []
     with open_http(address, authorities[0] / "ca.pem") as http, pytest.raises(Malformed):
-        send_join(http, {"token": "secret"})
+        send_join(http, {"token": "secret"}, unwritten)
     assert Certificate.asked == ["/api/v1/join"]
 
 
@@ -132,7 +136,7 @@ def test_a_no_of_the_hub_keeps_its_rule_and_words(
     transport = httpx.MockTransport(lambda _: httpx.Response(status, text=body))
     http = httpx.Client(transport=transport, base_url="https://hub")
     with http, pytest.raises(kind, match=words):
-        send_join(http, {})
+        send_join(http, {}, unwritten)
 
 
 def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +146,7 @@ def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     http = httpx.Client(transport=transport, base_url="https://hub")
     with http, pytest.raises(Malformed, match="larger than 1000"):
-        send_join(http, {})
+        send_join(http, {}, unwritten)
 
 
 def test_every_request_is_signed_over_its_path_query_and_body(world: World) -> None:

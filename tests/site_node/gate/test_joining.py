@@ -44,7 +44,7 @@ def test_the_token_stays_here_when_the_hub_shows_another_certificate(world: Worl
     )
 
     with pytest.raises(NotProven, match="Nothing was sent"):
-        join(world.home, read_code(world.code()), SOMEBODY, connections)
+        join(world.home, read_code(world.code()), SOMEBODY, connections, world.record)
 
     assert sent == []
     assert not world.home.exists()
@@ -56,7 +56,7 @@ def test_a_used_code_is_refused_and_leaves_nothing_behind(world: World, tmp_path
     second = tmp_path / "second"
 
     with pytest.raises(Refused, match="ask for a new one"):
-        join(second, read_code(world.code()), SOMEBODY, world.connections())
+        join(second, read_code(world.code()), SOMEBODY, world.connections(), world.record)
 
     assert not second.exists()
 
@@ -66,8 +66,9 @@ def test_a_wrong_code_is_refused_and_keeps_what_was_in_the_folder(world: World) 
     world.home.mkdir()
     (world.home / "notes.txt").write_text("mine")
 
+    guessed = read_code(world.code("guess"))
     with pytest.raises(Refused):
-        join(world.home, read_code(world.code("guess")), SOMEBODY, world.connections())
+        join(world.home, guessed, SOMEBODY, world.connections(), world.record)
 
     assert [path.name for path in world.home.iterdir()] == ["notes.txt"]
 
@@ -92,7 +93,7 @@ def test_a_home_that_has_joined_is_not_joined_again(world: World) -> None:
     before = (world.home / "keys" / "node.key").read_bytes()
 
     with pytest.raises(NotReady, match="joined already"):
-        join(world.home, read_code(world.code()), SOMEBODY, world.connections())
+        join(world.home, read_code(world.code()), SOMEBODY, world.connections(), world.record)
 
     assert (world.home / "keys" / "node.key").read_bytes() == before
 
@@ -108,7 +109,7 @@ def test_a_full_disk_while_joining_leaves_nothing_behind(
     monkeypatch.setattr(joining, "write_settings", full)
 
     with pytest.raises(NotReady, match="No space left"):
-        join(world.home, read_code(world.code()), SOMEBODY, world.connections())
+        join(world.home, read_code(world.code()), SOMEBODY, world.connections(), world.record)
 
     assert not world.home.exists()
 
@@ -133,6 +134,7 @@ def test_a_short_passphrase_is_refused_before_a_key_is_made(world: World) -> Non
             read_code(world.code()),
             Applicant(None, "seven77", lambda n: bytes(n)),
             world.connections(),
+            world.record,
         )
 
     assert not world.home.exists()

@@ -43,6 +43,7 @@ def newcomer(house: House, folder: Path, name: str = "lake.example") -> Rooms:
         read_code(code),
         Applicant(None, None, lambda count: next(source)[:count], "SE"),
         connections,
+        house.record,
     )
     rooms = house.rooms_of(home, name, source)
     rooms.look_at_consortium()

@@ -38,6 +38,7 @@ from compliance.rules.verdict import Denied
 from compliance.signing.keys import COSIGNATURE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line, seal
 from compliance.signing.request import parse_authorization
+from site_node.gate.egress import Leaving
 from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import PREFIX
 from site_node.gate.joining import Applicant, Connections, join
@@ -584,6 +585,11 @@ class World:
             authority=lambda _: CA, open=lambda *_: contextlib.nullcontext(self.http)
         )
 
+    def record(self, home: Path, data: bytes) -> None:
+        """Write down what an application sends, at the time of this world."""
+        with Rooms(load_settings(home), self.time) as rooms:
+            rooms.egress.write(Leaving("join", data))
+
     def joined(
         self, passphrase: str | None = None, *, founded: bool = True, **limits: Any
     ) -> Rooms:
@@ -594,7 +600,7 @@ class World:
         from site_node.gate.invitation import read_code
 
         applicant = Applicant("North Hospital", passphrase, lambda n: _bytes(n, self))
-        join(self.home, read_code(self.code()), applicant, self.connections())
+        join(self.home, read_code(self.code()), applicant, self.connections(), self.record)
         rooms = self.rooms(**limits)
         if founded:
             rooms.motions.sign(rooms.motions.find(self.hub.found()), passphrase, None)
@@ -609,6 +615,7 @@ class World:
             site=US,
             key=lambda: rooms.keys.node,
             journal=rooms.journal,
+            egress=rooms.egress,
             clock=self.time,
             nonce=lambda: _bytes(16, self).hex(),
         )
