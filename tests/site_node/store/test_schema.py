@@ -20,6 +20,7 @@ from compliance.errors import NotReady
 from site_node.federation.agent import only_one
 from site_node.store import schema
 from site_node.store.database import Base
+from site_node.store.journal import close_store
 from site_node.store.schema import HEAD, MIGRATIONS, UNNAMED, move, open_store
 
 BEFORE = Path(__file__).with_name("before_revisions.sql")
@@ -85,7 +86,7 @@ def test_the_newest_revision_is_the_one_that_this_release_opens() -> None:
 
 def test_a_new_database_and_an_upgraded_one_are_the_same(old: Path, tmp_path: Path) -> None:
     """Made at once or step by step: the same tables, columns and guards."""
-    open_store(tmp_path / "new.sqlite")
+    close_store(open_store(tmp_path / "new.sqlite"))
     assert move(old) == (UNNAMED, HEAD)
     assert shape_of(old) == shape_of(tmp_path / "new.sqlite")
 
@@ -105,7 +106,7 @@ def test_a_site_is_upgraded_and_goes_back_with_nothing_lost(old: Path, capsys: A
     assert json.loads(capsys.readouterr().out) == {"before": UNNAMED, "after": HEAD}
     assert {name: rows_of(old)[name] for name in rows} == rows
     assert rows_of(old.with_name("site.before.sqlite")) == rows
-    open_store(old)
+    close_store(open_store(old))
 
     assert site(old, "upgrade", "--to", "0001") == 0
     assert {name: rows_of(old)[name] for name in rows} == rows
@@ -160,7 +161,7 @@ def test_an_unknown_revision_and_a_missing_database_are_named(old: Path, tmp_pat
 def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     """The sentence names the way back."""
     path = tmp_path / "site.sqlite"
-    open_store(path)
+    close_store(open_store(path))
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
         database.commit()
