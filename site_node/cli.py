@@ -19,7 +19,7 @@ import typer
 
 from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
-from site_node import consortium_cli, custody_cli, following_cli, journal_cli, may_cli
+from site_node import consortium_cli, counts_cli, custody_cli, following_cli, journal_cli, may_cli
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -403,6 +403,7 @@ def evaluate(
 
 
 consortium_cli.add_to(app, act)
+counts_cli.add_to(app, act)
 custody_cli.add_to(app, act)
 following_cli.add_to(app, act)
 journal_cli.add_to(app, act)

@@ -13,6 +13,7 @@ from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.recipe import Recipe
 from compliance.rules.consortium.state import ConsortiumState
 from site_node.gate.card import findings
+from site_node.gate.counts import Counts
 from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
@@ -39,6 +40,7 @@ from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
 from site_node.settings import Settings, load_settings
 from site_node.store import (
+    counts,
     destroyed,
     egress,
     journal,
@@ -55,8 +57,8 @@ from site_node.store.database import open_store
 from site_node.store.journal import Sessions
 
 TABLES = (
-    *(destroyed, egress, journal, mirror, objects, outbox, replies, samples, shards, studies),
-    versions,
+    *(counts, destroyed, egress, journal, mirror, objects),
+    *(outbox, replies, samples, shards, studies, versions),
 )
 """Modules whose tables must be known before the database is opened."""
 
@@ -153,6 +155,16 @@ class Rooms:
     def catalogue(self) -> Catalogue:
         """The site's curated datasets."""
         return Catalogue(self.settings.home, self.store)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many patients of a kind are here, as it may be told."""
+        return Counts(
+            settings=self.settings,
+            sessions=self.store,
+            catalogue=self.catalogue,
+            journal=self.journal,
+        )
 
     @cached_property
     def permits(self) -> Permits:
