@@ -21,6 +21,7 @@ from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
 from site_node import (
     consortium_cli,
+    counts_cli,
     custody_cli,
     following_cli,
     journal_cli,
@@ -410,6 +411,7 @@ def evaluate(
 
 
 consortium_cli.add_to(app, act)
+counts_cli.add_to(app, act)
 custody_cli.add_to(app, act)
 following_cli.add_to(app, act)
 journal_cli.add_to(app, act)

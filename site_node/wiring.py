@@ -13,6 +13,7 @@ from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.recipe import Recipe
 from compliance.rules.consortium.state import ConsortiumState
 from site_node.gate.card import findings
+from site_node.gate.counts import Counts
 from site_node.gate.destruction import Destruction
 from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
@@ -143,6 +144,16 @@ class Rooms:
     def catalogue(self) -> Catalogue:
         """The site's curated datasets."""
         return Catalogue(self.settings.home, self.store)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many patients of a kind are here, as it may be told."""
+        return Counts(
+            settings=self.settings,
+            sessions=self.store,
+            catalogue=self.catalogue,
+            journal=self.journal,
+        )
 
     @cached_property
     def permits(self) -> Permits:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compliance.errors import NotReady
+from site_node.imaging.cells import Cell, patients_by_cell
 from site_node.store import objects, versions
 from site_node.store.journal import Sessions
 from site_node.store.versions import VersionRow
@@ -70,6 +71,16 @@ class Catalogue:
                 "List them with `consilium site datasets`, or import it.",
             )
         return self._summary(row)
+
+    def cells(self, name: str) -> dict[Cell, int]:
+        """Exact numbers of patients of a dataset by cell; they never leave.
+
+        Raises:
+            NotReady: it is not here.
+        """
+        task = self.get(name).description["task"]
+        with self._sessions() as session:
+            return patients_by_cell(objects.labelled(session, name), task)
 
     def quarantine(self, dataset: str | None = None) -> list[dict[str, Any]]:
         """What stayed out, by reason: count and the first 12 digits of each content hash."""

@@ -47,6 +47,13 @@ def rows_of(session: Session, dataset: str, recipe: str) -> list[ObjectRow]:
     return list(session.scalars(query.order_by(ObjectRow.sha256)).all())
 
 
+def labelled(session: Session, dataset: str) -> list[ObjectRow]:
+    """Every object of a dataset that is held and has its label and its patient, by hash."""
+    query = select(ObjectRow).where(ObjectRow.dataset == dataset, ObjectRow.outcome == HELD)
+    query = query.where(ObjectRow.label.is_not(None), ObjectRow.patient.is_not(None))
+    return list(session.scalars(query.order_by(ObjectRow.sha256)).all())
+
+
 def known_hashes(session: Session, dataset: str, recipe: str) -> set[str]:
     """Content hashes that already have their outcome."""
     query = select(ObjectRow.sha256)

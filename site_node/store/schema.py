@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from compliance.errors import NotReady
 from site_node.store import (
+    counts,
     destroyed,
     egress,
     journal,
@@ -34,8 +35,8 @@ from site_node.store import (
 from site_node.store.database import Base, durable
 
 TABLES = (
-    *(destroyed, egress, journal, mirror, objects, outbox, replies, samples, shards, studies),
-    versions,
+    *(counts, destroyed, egress, journal, mirror, objects),
+    *(outbox, replies, samples, shards, studies, versions),
 )
 """Modules that declare tables: all of them are known before one is made."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from site_node.store.counts import CountRow
 from site_node.store.objects import ObjectRow
 from site_node.store.replies import ReplyRow
 from site_node.store.samples import SampleRow
 from site_node.store.shards import ShardRow
 from site_node.store.versions import VersionRow
 
-TABLES = (ObjectRow, SampleRow, ShardRow, VersionRow, ReplyRow)
+TABLES = (CountRow, ObjectRow, SampleRow, ShardRow, VersionRow, ReplyRow)
 
 
 def forget(sessions: sessionmaker[Session]) -> int:
