@@ -19,7 +19,7 @@ import typer
 
 from compliance.errors import ConsiliumError, NotReady
 from compliance.report.request import parse_request
-from site_node import consortium_cli, custody_cli, following_cli, may_cli
+from site_node import consortium_cli, custody_cli, deid_cli, following_cli, may_cli
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
@@ -423,6 +423,7 @@ def evaluate(
 
 consortium_cli.add_to(app, act)
 custody_cli.add_to(app, act)
+deid_cli.add_to(app, act)
 following_cli.add_to(app, act)
 may_cli.add_to(app, act)
 
