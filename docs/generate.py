@@ -17,6 +17,7 @@ from compliance.rules.words import SENTENCES
 from dashboard.settings import Settings as DashboardSettings
 from dashboard.words import PHASES
 from docs.commands import Command, commands
+from docs.deidentification_page import deidentification_page
 from hub.settings import Settings as HubSettings
 from site_node.policy import SitePolicy
 from site_node.settings import Settings as SiteSettings
@@ -135,6 +136,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "states.md": states_page,
+    "deidentification.md": deidentification_page,
     "schemas/controls-1.schema.json": controls_schema,
 }
 

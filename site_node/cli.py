@@ -23,6 +23,7 @@ from site_node import (
     consortium_cli,
     counts_cli,
     custody_cli,
+    deid_cli,
     following_cli,
     journal_cli,
     may_cli,
@@ -413,6 +414,7 @@ def evaluate(
 consortium_cli.add_to(app, act)
 counts_cli.add_to(app, act)
 custody_cli.add_to(app, act)
+deid_cli.add_to(app, act)
 following_cli.add_to(app, act)
 journal_cli.add_to(app, act)
 may_cli.add_to(app, act)

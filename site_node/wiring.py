@@ -439,6 +439,17 @@ class Rooms:
         self.journal.write("imported", dataset=told["dataset"], version=told["version"], **counts)
         return told
 
+    def run_deidentify(self, source: Path, out: Path, **asked: Any) -> dict[str, Any]:
+        """Write de-identified copies; `asked` are the words of `site deidentify`."""
+        from site_node.imaging.deid.copying import Copier, Request
+
+        journal, progress = self.journal, asked.pop("progress")
+        copier = Copier(home=self.settings.home, random=secrets.token_bytes)
+        told = copier.run(Request(source, out, **asked), progress)
+        counts = {name: told[name] for name in ("files", "written", "quarantined", "skipped")}
+        journal.write("deidentified", profile=told["profile"], **counts)
+        return told
+
     @property
     def patient(self) -> Patient:
         """What the doctor looks at."""

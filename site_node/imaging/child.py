@@ -16,14 +16,17 @@ import resource
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from compliance.records.reasons import Quarantine
 from site_node.imaging.intake import open_regular
 from site_node.imaging.outcomes import Quarantined, Skipped
 from site_node.imaging.recipe import ImportRecipe
+
+Act: TypeAlias = Callable[[memoryview], dict[str, Any]]
 
 MEMORY = 768 << 20
 MOST_OPEN = 64
@@ -33,19 +36,42 @@ SECONDS = 8
 BYTES_PER_SECOND = 20 << 20
 
 
-def main(scratch: Path, recipe: ImportRecipe) -> None:
-    """Answer jobs until the parent closes the pipe."""
+def serve(ready: Callable[[], Act]) -> None:
+    """Answer jobs until the parent closes the pipe.
+
+    Args:
+        ready: loads what is needed, within the limits, and returns what is done with each file.
+    """
     answers = _own_output()
     warnings.simplefilter("ignore")
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, MOST_OPEN)
     _limit(resource.RLIMIT_FSIZE, MOST_WRITTEN)
-    from site_node.imaging import examine as _ready  # noqa: F401 - loaded within limits
-
+    act = ready()
     _say(answers, {"ready": True})
     for line in sys.stdin.buffer:
         job = json.loads(line)
-        _say(answers, _answer(job["path"], job["sha256"], scratch, recipe))
+        _say(answers, _answer(job["path"], job["sha256"], act))
+
+
+def examining(scratch: Path, recipe: ImportRecipe) -> Act:
+    """What an import does with a file: facts to the parent, images into the scratch file."""
+    from site_node.imaging.examine import examine
+
+    def act(view: memoryview) -> dict[str, Any]:
+        found = examine(view, recipe)
+        with scratch.open("wb") as out:
+            for image in found.images:
+                out.write(image.tobytes())
+        return {
+            "identity": asdict(found.identity),
+            "facts": found.facts,
+            "findings": found.findings,
+            "pixels": found.pixels,
+            "images": len(found.images),
+        }
+
+    return act
 
 
 def _own_output() -> BinaryIO:
@@ -61,9 +87,9 @@ def _say(answers: BinaryIO, told: dict[str, Any]) -> None:
     answers.write(json.dumps(told).encode() + b"\n")
 
 
-def _answer(path: str, sha256: str, scratch: Path, recipe: ImportRecipe) -> dict[str, Any]:
+def _answer(path: str, sha256: str, act: Act) -> dict[str, Any]:
     try:
-        return _examine(os.fsencode(path), sha256, scratch, recipe)
+        return _look(os.fsencode(path), sha256, act)
     except Quarantined as out:
         return {"reason": out.reason.value}
     except Skipped as out:
@@ -86,9 +112,7 @@ def _of_this_machine(error: OSError) -> dict[str, Any]:
     return {"skipped": "disk_full" if full else "unreadable"}
 
 
-def _examine(path: bytes, sha256: str, scratch: Path, recipe: ImportRecipe) -> dict[str, Any]:
-    from site_node.imaging.examine import examine
-
+def _look(path: bytes, sha256: str, act: Act) -> dict[str, Any]:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MOST_FILE:
@@ -101,19 +125,9 @@ def _examine(path: bytes, sha256: str, scratch: Path, recipe: ImportRecipe) -> d
                 raise Skipped("changed")
             view = memoryview(mapped)
             try:
-                found = examine(view, recipe)
+                return act(view)
             finally:
                 _release(view)
-    with scratch.open("wb") as out:
-        for image in found.images:
-            out.write(image.tobytes())
-    return {
-        "identity": asdict(found.identity),
-        "facts": found.facts,
-        "findings": found.findings,
-        "pixels": found.pixels,
-        "images": len(found.images),
-    }
 
 
 def _release(view: memoryview) -> None:
@@ -142,4 +156,5 @@ def _limit(what: int, value: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    main(Path(sys.argv[1]), ImportRecipe.model_validate_json(sys.argv[2]))
+    asked = ImportRecipe.model_validate_json(sys.argv[2])
+    serve(lambda: examining(Path(sys.argv[1]), asked))

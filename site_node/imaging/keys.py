@@ -13,7 +13,7 @@ import base64
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,7 +23,8 @@ from compliance.errors import NotReady
 
 FILE = "secret.key"
 LENGTH = 32
-PURPOSES = ("patient", "uid", "match", "split", "leaf", "blind")
+PURPOSES = ("patient", "uid", "date", "match", "split", "leaf", "blind")
+LEAST_DAYS, SPREAD_DAYS = 365, 1826
 
 
 class SiteKeys:
@@ -31,6 +32,17 @@ class SiteKeys:
 
     def __init__(self, secret: bytes) -> None:
         self._keys = {purpose: _derive(secret, purpose) for purpose in PURPOSES}
+
+    @classmethod
+    def borrowed(cls, lent: Mapping[str, str]) -> SiteKeys:
+        """Only the keys that were lent: whatever needs another one fails."""
+        keys = cls.__new__(cls)
+        keys._keys = {purpose: bytes.fromhex(key) for purpose, key in lent.items()}
+        return keys
+
+    def lend(self, *purposes: str) -> dict[str, str]:
+        """The keys of these purposes, for a child process; the secret itself stays here."""
+        return {purpose: self._keys[purpose].hex() for purpose in purposes}
 
     def __repr__(self) -> str:
         """Show nothing: a key in a traceback is a key in a log."""
@@ -40,6 +52,21 @@ class SiteKeys:
         """The patient's name here: `P` and 15 base32 characters."""
         told = f"{issuer.strip()}\0{patient_id.strip()}".encode()
         return "P" + base64.b32encode(self._mac("patient", told)).decode()[:15]
+
+    def uid(self, value: str) -> str:
+        """The stand-in of a UID: a version 8 UUID as `2.25.…`, the same wherever the UID stands.
+
+        Source: RFC 9562 §5.8, PS3.5 B.2.
+        """
+        made = bytearray(self._mac("uid", value.strip().encode())[:16])
+        made[6] = made[6] & 0x0F | 0x80
+        made[8] = made[8] & 0x3F | 0x80
+        return f"2.25.{int.from_bytes(made, 'big')}"
+
+    def days_back(self, pseudonym: str) -> int:
+        """How far this patient's dates move into the past: 365 to 2190 days, never forward."""
+        number = int.from_bytes(self._mac("date", pseudonym.encode())[:8], "big")
+        return LEAST_DAYS + number % SPREAD_DAYS
 
     def match(self, kind: str, value: str) -> str:
         """A keyed stand-in by which a label finds its object; equal values give equal ones."""

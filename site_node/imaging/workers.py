@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +41,40 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a child said of a job; `images` are raw little-endian u16 values."""
+    """What a child said of a job; `images` are raw little-endian u16 values.
+
+    `scratch` is the child's file; it may be moved away before the next answer is asked for.
+    """
 
     job: Job
     told: dict[str, Any]
     images: bytes
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What children are: their module, its word, and a first line that no process list shows."""
+
+    module: str
+    word: str
+    secret: bytes = field(default=b"", repr=False)
+
+
+def examiners(recipe: ImportRecipe) -> Crew:
+    """Children that read images for an import."""
+    return Crew("site_node.imaging.child", recipe.model_dump_json())
 
 
 class _Child:
-    def __init__(self, work: Path, slot: int, recipe: ImportRecipe) -> None:
+    def __init__(self, work: Path, slot: int, crew: Crew) -> None:
         self.scratch = work / f"child-{slot}.u16"
         variables = process_environment() | {
             "TMPDIR": str(work),
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
         }
-        words = ["-m", "site_node.imaging.child", str(self.scratch), recipe.model_dump_json()]
+        words = ["-m", crew.module, str(self.scratch), crew.word]
         self._process = subprocess.Popen(  # noqa: S603 - our own module, argument list, no shell
             [sys.executable, *words],
             stdin=subprocess.PIPE,
@@ -67,6 +85,15 @@ class _Child:
         )
         self.job: Job | None = None
         self.done, self.deadline, self._rest = 0, 0.0, b""
+        self._begin(crew.secret)
+
+    def _begin(self, secret: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - opened above
+        try:
+            self._process.stdin.write(secret)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return
 
     @property
     def pid(self) -> int:
@@ -129,7 +156,8 @@ class Pool:
 
     Args:
         work: folder for scratch files.
-        recipe: what images must look like.
+        recipe: what images must look like; or
+        crew: another kind of children.
         jobs: how many children.
         clock: seconds that only grow.
     """
@@ -138,11 +166,13 @@ class Pool:
         self,
         *,
         work: Path,
-        recipe: ImportRecipe,
+        recipe: ImportRecipe | None = None,
+        crew: Crew | None = None,
         jobs: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._work, self._recipe, self._count, self._clock = work, recipe, jobs, clock
+        self._work, self._count, self._clock = work, jobs, clock
+        self._crew = crew or examiners(recipe or ImportRecipe())
         self._children: dict[int, _Child] = {}
         self._second_try: set[int] = set()
 
@@ -200,7 +230,7 @@ class Pool:
         old = self._children.pop(slot, None)
         if old is not None:
             old.end()
-        child = self._children[slot] = _Child(self._work, slot, self._recipe)
+        child = self._children[slot] = _Child(self._work, slot, self._crew)
         with selectors.DefaultSelector() as selector:
             selector.register(child.output, selectors.EVENT_READ)
             ready = selector.select(timeout=START_SECONDS) and child.read()
@@ -222,7 +252,7 @@ class Pool:
         self._second_try.discard(slot)
         child.done += 1
         images = child.scratch.read_bytes() if told.get("images") else b""
-        return Answer(_held(child), told, images)
+        return Answer(_held(child), told, images, child.scratch)
 
     def _died(
         self, slot: int, reason: Quarantine, selector: selectors.BaseSelector
@@ -248,7 +278,7 @@ class Pool:
     def _lost(self, slot: int, reason: Quarantine) -> Answer:
         child = self._children.pop(slot)
         child.end()
-        return Answer(_held(child), {"reason": reason.value}, b"")
+        return Answer(_held(child), {"reason": reason.value}, b"", child.scratch)
 
 
 def _held(child: _Child) -> Job:

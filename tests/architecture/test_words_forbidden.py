@@ -66,6 +66,10 @@ ALLOWED = (
     MayStand("hub/services/report.typ", "width: 100%,", "a width of the page"),
     MayStand("hub/api/logs.py", 'FOR_EVER = "private, max-age=31536000, immutable"',
                "a word of RFC 8246 for a browser's cache, shown to nobody"),
+    MayStand("site_node/imaging/deid/e1_1.json", '"name":"Certified Timestamp",',
+               "the name of a DICOM attribute"),
+    MayStand("docs/deidentification.md", "| (0400,0310) | Certified Timestamp | OB | X | "
+               "`removed` (1) | `removed` (1) |", "the name of a DICOM attribute"),
     MayStand("dashboard/words.py", "compliant: those are for people to judge. Rule sentences are "
                "those of `compliance.rules.words`.", "says that the page does not say it"),
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""De-identification: copies of DICOM objects that name nobody, and what was done to each."""

@@ -1,0 +1,122 @@
+"""pydicom's own files, from many scanners: each is copied or has its reason; no copy is less valid.
+
+The validator is dciodvfy of dicom3tools, which knows nothing of this program.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.profiles import STRICT, TRAINING, Profile
+from site_node.imaging.keys import SiteKeys
+from site_node.imaging.outcomes import Quarantined, Skipped
+from tests.needs import need, program
+from tests.site_node.imaging.files import SECRET, read
+
+KEYS = SiteKeys(SECRET)
+FOLDER = Path(str(get_testdata_file("CT_small.dcm"))).parent
+SUFFIXES = (".py", ".pyc", ".json", ".txt")
+VALUE = re.compile(r"<[^<>]*>|\d+\.\d[\d.]*|'[^']*'")
+
+EXPECTED = {
+    "copied": 70,
+    "class_not_supported": 20,
+    "pixels_missing": 50,
+    "missing_identity": 11,
+}
+"""How many files come to what, at least; the rest is damaged on purpose or is no DICOM."""
+
+
+def bundled() -> list[Path]:
+    """Every bundled file."""
+    found = (path for path in sorted(FOLDER.rglob("*")) if path.is_file())
+    return [path for path in found if path.suffix not in SUFFIXES]
+
+
+def copy(path: Path, profile: Profile = TRAINING) -> bytes | str:
+    """The copy, or the reason why there is none."""
+    out = BytesIO()
+    try:
+        copy_file(path.read_bytes(), Order(profile, accept_burned_in=True), KEYS, out)
+    except Quarantined as no:
+        return no.reason.value
+    except Skipped as no:
+        return no.word
+    return out.getvalue()
+
+
+def test_every_bundled_file_is_copied_or_has_its_reason() -> None:
+    """No crash, no silence; of images only those stay out that say neither who nor which."""
+    outcomes = {path: copy(path) for path in bundled()}
+
+    counts = Counter("copied" if isinstance(told, bytes) else told for told in outcomes.values())
+    print(counts)
+    assert {name: counts[name] for name in EXPECTED} == EXPECTED
+    assert counts["residual_identifier"] == 0
+    damaged = counts.total() - sum(EXPECTED.values())
+    assert damaged == counts["not_dicom"] + counts["dicomdir"] + counts["truncated"] + 4
+
+
+def test_a_copy_gives_the_picture_of_its_original() -> None:
+    """Whatever the encoding, the import sees the same values in both."""
+    compared = 0
+    for path in bundled():
+        made = copy(path)
+        if isinstance(made, str):
+            continue
+        try:
+            before = read(path.read_bytes(), accept_burned_in=True)
+        except Quarantined:
+            continue
+        after = read(made, accept_burned_in=True)
+        assert all(map(np.array_equal, before.images, after.images)), path.name
+        compared += 1
+    assert compared > 50
+
+
+def errors(path: Path) -> Counter[str]:
+    """What the validator calls an error, without the values that it quotes."""
+    words = [str(program("dciodvfy")), "-new", str(path)]
+    done = subprocess.run(words, capture_output=True, check=False)
+    lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
+    found = {line for line in lines if line.startswith("Error")}
+    return Counter({VALUE.sub("…", line) for line in found})
+
+
+@pytest.mark.parametrize("profile", [TRAINING, STRICT], ids=lambda profile: profile.name)
+def test_no_copy_has_an_error_that_its_original_has_not(tmp_path: Path, profile: Profile) -> None:
+    """An emptied or removed element never makes an image invalid."""
+    need("dciodvfy")
+    worse, judged, target = [], 0, tmp_path / "copy.dcm"
+    for path in bundled():
+        made = copy(path, profile)
+        if isinstance(made, bytes):
+            target.write_bytes(made)
+            fresh = errors(target) - errors(path)
+            worse += [f"{path.name}: {line}" for line in fresh]
+            judged += 1
+
+    assert judged == EXPECTED["copied"]
+    assert not worse, "\n".join(worse)
+
+
+def test_the_validator_finds_what_is_missing(tmp_path: Path) -> None:
+    """The comparison above can fail: a copy without its modality has a new error."""
+    need("dciodvfy")
+    made = copy(FOLDER / "CT_small.dcm")
+    assert isinstance(made, bytes)
+    broken = pydicom.dcmread(BytesIO(made))
+    del broken.Modality
+    broken.save_as(tmp_path / "broken.dcm")
+
+    assert errors(tmp_path / "broken.dcm") - errors(FOLDER / "CT_small.dcm")

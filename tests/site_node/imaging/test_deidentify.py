@@ -1,0 +1,403 @@
+"""What stays in a copy, and what is said about it: dates, UIDs, ages, codes, pixels."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from compliance.errors import NotReady
+from site_node.imaging.deid import values as grammar
+from site_node.imaging.deid.codes import clean_term
+from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.deidentify import deidentify
+from site_node.imaging.deid.profiles import REFUSED, STRICT, TRAINING, Profile, profile_of
+from site_node.imaging.keys import SiteKeys
+from site_node.imaging.outcomes import Quarantined
+from tests.site_node.imaging.files import SECRET, file_of, header, picture
+
+KEYS = SiteKeys(SECRET)
+BIG, LOSSLESS_J2K, JPEG_LS = (
+    "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80",
+)  # fmt: skip
+DEVICE = Profile("north", frozenset(("113100", "113109", "113112")))
+
+
+def clean(made: Dataset, profile: Profile = TRAINING) -> Dataset:
+    """The copy of a header."""
+    return deidentify(made, profile, KEYS)[0]
+
+
+def copied(data: bytes, profile: Profile = TRAINING, *, accept: bool = False) -> Dataset:
+    """The copy of a file, read again."""
+    out = BytesIO()
+    copy_file(data, Order(profile, accept), KEYS, out)
+    return pydicom.dcmread(BytesIO(out.getvalue()))
+
+
+def days_between(first: str, second: str) -> int:
+    """Days from one date to another."""
+    return (pydicom.valuerep.DA(second) - pydicom.valuerep.DA(first)).days
+
+
+# ---------------------------------------------------------------- patients, UIDs, dates
+
+
+def test_one_patient_has_one_shift_and_another_patient_another() -> None:
+    """Distances within a patient stay; a shift is a year to six years, always back."""
+    told = {"SeriesDate": "20240215", "AcquisitionDateTime": "20240101101112.5+0100"}
+    first = clean(header("one", 1, **told))
+    again = clean(header("one", 2, StudyDate="20230101"))
+    shifts = {
+        days_between(clean(header(f"patient {number}")).StudyDate, "20240101")
+        for number in range(200)
+    }
+
+    shift = days_between(first.StudyDate, "20240101")
+    assert days_between(first.SeriesDate, "20240215") == shift
+    assert days_between(again.StudyDate, "20230101") == shift
+    assert first.AcquisitionDateTime == first.StudyDate + "101112.5+0100"
+    assert min(shifts) >= 365
+    assert max(shifts) <= 2190
+    assert len(shifts) > 150
+
+
+def test_the_shift_needs_the_key() -> None:
+    """With the same patient number another site has another shift, pseudonym and UID."""
+    other, _ = deidentify(header("one"), TRAINING, SiteKeys(bytes(32)))
+    mine = clean(header("one"))
+
+    for name in ("StudyDate", "PatientID", "SOPInstanceUID"):
+        assert other[name].value != mine[name].value
+
+
+def test_uids_are_the_same_wherever_they_stand() -> None:
+    """A reference finds its object in the copies too; the standard's own UIDs stay."""
+    first, second = header("one", 1), header("one", 2)
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = (
+        first.SOPClassUID, first.SOPInstanceUID,
+    )  # fmt: skip
+    second.ReferencedImageSequence = Sequence([item])
+
+    target, referring = clean(first), clean(second)
+
+    reference = referring.ReferencedImageSequence[0]
+    assert reference.ReferencedSOPInstanceUID == target.SOPInstanceUID
+    assert reference.ReferencedSOPClassUID == first.SOPClassUID == target.SOPClassUID
+    assert target.SOPInstanceUID.startswith("2.25.")
+    assert len(target.SOPInstanceUID) <= 64
+    assert target.PatientID == referring.PatientID
+
+
+def test_required_elements_stay() -> None:
+    """What an image needs is there with its value, in both profiles."""
+    numbers = {"RescaleSlope": "2", "RescaleIntercept": "-1024", "WindowCenter": "40",
+               "WindowWidth": "400", "KVP": "120", "InstanceNumber": "3",
+               "ImagePositionPatient": ["-1.5", "2", "3e1"]}  # fmt: skip
+    for profile in (TRAINING, STRICT):
+        made = copied(file_of(header(**numbers), picture()), profile)
+
+        for name, value in numbers.items():
+            assert made[name].value == pydicom.DataElement(made[name].tag, "DS", value).value
+        assert (made.Modality, made.BodyPartExamined, made.Rows) == ("CR", "CHEST", 8)
+        assert made.PhotometricInterpretation == "MONOCHROME2"
+        assert list(made.PixelSpacing) == [0.2, 0.2]
+        assert np.array_equal(made.pixel_array, picture())
+
+
+@pytest.mark.parametrize(
+    ("given", "moved"),
+    [
+        ("20240301", "20240229"), ("2024.03.01", "20240229"), ("20240230", ""), ("soon", ""),
+        ("20240301-20240302", ""), ("", ""), ("00010101", ""),
+    ],
+)  # fmt: skip
+def test_a_date_moves_or_is_emptied(given: str, moved: str) -> None:
+    """What is no day is no date."""
+    assert grammar.moved_date(given, 1) == moved
+
+
+@pytest.mark.parametrize(
+    ("given", "moved"),
+    [
+        ("2024", "2023"), ("202403", "202303"), ("20240301", "20230302"),
+        ("2024030110", "2023030210"), ("20240301101112.123456-0500", "20230302101112.123456-0500"),
+        ("20240301Z", ""), ("2024 Miller", ""), ("20241301", ""),
+    ],
+)  # fmt: skip
+def test_a_moment_keeps_its_precision(given: str, moved: str) -> None:
+    """A year stays a year, a clock stays a clock."""
+    assert grammar.moved_datetime(given, 365) == moved
+
+
+@pytest.mark.parametrize(
+    ("changes", "age"),
+    [
+        ({"PatientAge": "063Y"}, "063Y"), ({"PatientAge": "089Y"}, "089Y"),
+        ({"PatientAge": "090Y"}, "090Y"), ({"PatientAge": "103Y"}, "090Y"),
+        ({"PatientAge": "999W"}, "999W"),
+        ({"PatientAge": None, "PatientBirthDate": "19630615"}, "060Y"),
+        ({"PatientAge": None, "PatientBirthDate": "19000615"}, "090Y"),
+        ({"PatientAge": None, "PatientBirthDate": "20230615"}, "006M"),
+        ({"PatientAge": None, "PatientBirthDate": "20250615"}, None),
+    ],
+)  # fmt: skip
+def test_the_age_stays_or_is_reckoned(changes: dict[str, Any], age: str | None) -> None:
+    """From the birth date when it is missing, `090Y` from 90 on; the birth date is emptied."""
+    made = clean(header(**changes))
+
+    assert (made.get("PatientAge") or None) == age
+    assert not made.get("PatientBirthDate")
+
+
+def test_strict_keeps_no_date_and_nothing_of_the_patient() -> None:
+    """Age and weight are gone, sex is empty, dates are empty or 1900."""
+    made = clean(
+        header(PatientWeight="71", SeriesDate="20240101", AcquisitionDate="20240101"), STRICT
+    )
+
+    assert "PatientAge" not in made
+    assert "PatientWeight" not in made
+    assert made.PatientSex in ("", None)
+    assert {made.StudyDate or "", made.SeriesDate or ""} <= {"", "19000101"}
+    assert made.LongitudinalTemporalInformationModified == "REMOVED"
+
+
+# ---------------------------------------------------------------- what is claimed
+
+
+def codes(made: Dataset) -> list[str]:
+    """The codes that a copy claims."""
+    return [item.CodeValue for item in made.DeidentificationMethodCodeSequence]
+
+
+def test_a_copy_claims_what_was_done_to_it_and_no_more() -> None:
+    """No date moved, no claim of moved dates; nothing of the patient kept, no claim of that."""
+    bare = {"StudyDate": None, "PatientAge": None, "PatientSex": None}
+
+    full, empty = clean(header()), clean(header(**bare))
+    strict = clean(header(), STRICT)
+
+    assert codes(full) == ["113100", "113107", "113108"]
+    assert codes(empty) == codes(strict) == ["113100"]
+    assert full.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert empty.LongitudinalTemporalInformationModified == "REMOVED"
+    assert full.PatientIdentityRemoved == "YES"
+    assert full.DeidentificationMethod.endswith(f"profile training {TRAINING.digits}")
+    assert full.SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_two_runs_say_and_write_the_same() -> None:
+    """The copy is a function of file, profile and keys."""
+    data = file_of(header(), picture())
+    outs = [BytesIO(), BytesIO()]
+
+    first, second = (copy_file(data, Order(TRAINING), KEYS, out) for out in outs)
+
+    assert first == second
+    assert outs[0].getvalue() == outs[1].getvalue()
+    assert first.actions["00100010"] == {"written": 1}
+
+
+def test_an_earlier_claim_is_not_believed() -> None:
+    """What another program says it did is written anew."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "113101", "DCM", "Clean Pixels"
+    made = clean(header(DeidentificationMethod="by Jane",
+                        DeidentificationMethodCodeSequence=Sequence([item])))  # fmt: skip
+
+    assert "113101" not in codes(made)
+    assert "Jane" not in made.DeidentificationMethod
+
+
+@pytest.mark.parametrize("code", sorted(REFUSED))
+def test_a_code_that_cannot_be_promised_is_refused_with_its_sentence(code: str) -> None:
+    """A hospital learns why, before anything is written."""
+    with pytest.raises(NotReady) as error:
+        profile_of({"name": "north", "codes": ["113100", code]})
+
+    assert REFUSED[code] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"name": "north"}, {"name": "strict", "codes": ["113100"]}, ["113100"], None,
+        {"name": "north", "codes": ["113107"]}, {"name": "north", "codes": ["999"]},
+        {"name": "North Hospital", "codes": ["113100"]}, {"name": "n", "codes": []},
+        {"name": "north", "codes": ["113100"], "keep": ["PatientName"]},
+    ],
+)  # fmt: skip
+def test_a_profile_of_ones_own_has_a_name_and_codes_and_nothing_else(told: Any) -> None:
+    """No field by which an attribute could be let through."""
+    with pytest.raises(NotReady, match="cannot be used"):
+        profile_of(told)
+
+
+def test_an_own_profile_keeps_device_and_institution() -> None:
+    """The hospital chose that; the codes say so."""
+    made = clean(header(InstitutionName="North Hospital", StationName="CT 3"), DEVICE)
+    training = clean(header(InstitutionName="North Hospital", StationName="CT 3"))
+
+    assert (made.InstitutionName, made.StationName) == ("North Hospital", "CT 3")
+    assert codes(made) == ["113100", "113109", "113112"]
+    assert training.InstitutionName == training.StationName == "REMOVED"
+
+
+# ---------------------------------------------------------------- words and terms
+
+
+def test_words_of_the_lists_stay_and_others_go() -> None:
+    """A vendor and a rescale type are public knowledge; a model's name is not on a list."""
+    made = clean(header(Manufacturer="Siemens", ManufacturerModelName="Ward 3 Miller",
+                        RescaleType="HU", ImageType=["ORIGINAL", "MILLER", "AXIAL"]))  # fmt: skip
+
+    assert (made.Manufacturer, made.RescaleType) == ("Siemens", "HU")
+    assert made.ManufacturerModelName == "REMOVED"
+    assert list(made.ImageType) == ["ORIGINAL", "", "AXIAL"]
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "stays"),
+    [
+        ("39607008", "SCT", True), ("T-28000", "SRT", True), ("113100", "DCM", True),
+        ("mm", "UCUM", True), ("24606-6", "LN", True), ("39607009", "SCT", False),
+        ("12345678", "SCT", False), ("T-99999", "SRT", False), ("999999", "DCM", False),
+        ("{Miller}", "UCUM", False), ("24606-7", "LN", False), ("4711", "FMA", False),
+        ("1", "99MILLER", False),
+    ],
+)  # fmt: skip
+def test_a_code_stays_when_a_dictionary_or_a_check_digit_vouches(
+    value: str, scheme: str, stays: bool
+) -> None:
+    """A patient's number in the place of a code is no code."""
+    assert (clean_term(value, scheme) is not None) is stays
+
+
+def test_a_meaning_is_the_dictionarys_and_never_the_files() -> None:
+    """Text beside a code is still free text."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "39607008", "SCT", "of Miller"
+    made = clean(header(ViewCodeSequence=Sequence([item])))
+
+    assert made.ViewCodeSequence[0].CodeMeaning.startswith("Lung structure")
+
+
+# ---------------------------------------------------------------- the second look
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"InstitutionName": "Miller house", "PatientName": "Miller^Jane"},
+        {"StationName": "ward 471123", "PatientID": "471123"},
+        {"StationName": "A-1234", "AccessionNumber": "A1234"},
+        {"StationName": "19630615", "PatientBirthDate": "19630615"},
+        {"StationName": "1.2.3.77.1.1", "SOPInstanceUID": "1.2.3.77.1.1"},
+    ],
+)
+def test_a_name_in_a_kept_text_stops_the_copy(changes: dict[str, str]) -> None:
+    """What a rule lets through by a hospital's own choice is still looked at."""
+    with pytest.raises(Quarantined, match="residual_identifier"):
+        clean(header(**changes), DEVICE)
+
+
+def test_a_patient_called_head_can_be_copied() -> None:
+    """A word of the public lists points to nobody."""
+    made = clean(header(PatientName="Head^Anna", BodyPartExamined="HEAD"))
+
+    assert made.BodyPartExamined == "HEAD"
+
+
+def test_a_copy_without_patient_or_uids_is_refused() -> None:
+    """There is nothing to make a pseudonym from."""
+    with pytest.raises(Quarantined, match="missing_identity"):
+        clean(header(PatientID=""))
+
+
+# ---------------------------------------------------------------- pixels
+
+
+@pytest.mark.parametrize("syntax", [LOSSLESS_J2K, JPEG_LS, BIG, "1.2.840.10008.1.2.5"])
+def test_pixels_are_written_native_and_equal(syntax: str) -> None:
+    """Whatever the input's encoding was."""
+    pixels = picture(5, side=64).astype("u2") * 7
+
+    made = copied(file_of(header(), pixels, syntax=syntax))
+
+    assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert np.array_equal(made.pixel_array, pixels)
+
+
+@pytest.mark.parametrize("syntax", [LOSSLESS_J2K, JPEG_LS])
+def test_a_comment_in_a_codestream_does_not_get_out(syntax: str) -> None:
+    """A codestream has room for a name; the copy has no codestream."""
+    name = b"Miller Jane 4711"
+    pixels = np.full((64, 64), 7, np.uint8)
+    data = file_of(header(), pixels, syntax=syntax)
+    start = data.index(b"\xff\x4f\xff\x51" if syntax == LOSSLESS_J2K else b"\xff\xd8")
+    if syntax == LOSSLESS_J2K:
+        start += 4 + int.from_bytes(data[start + 4 : start + 6], "big")
+        comment = b"\xff\x64" + (len(name) + 4).to_bytes(2, "big") + b"\0\1" + name
+    else:
+        start += 2
+        comment = b"\xff\xfe" + (len(name) + 2).to_bytes(2, "big") + name
+    fragment = data.rindex(b"\xfe\xff\x00\xe0", 0, start)
+    size = int.from_bytes(data[fragment + 4 : fragment + 8], "little") + len(comment)
+    longer = data[: fragment + 4] + size.to_bytes(4, "little") + data[fragment + 8 : start]
+    longer += comment + data[start:]
+    out = BytesIO()
+
+    copy_file(longer, Order(TRAINING), KEYS, out)
+
+    assert name in longer
+    assert name not in out.getvalue()
+    assert np.array_equal(pydicom.dcmread(BytesIO(out.getvalue())).pixel_array, pixels)
+
+
+def test_unused_bits_are_not_copied() -> None:
+    """Overlays live there; a signed value keeps its sign."""
+    plain = np.arange(64, dtype=np.uint16).reshape(8, 8) * 60
+    signed = np.arange(-32, 32, dtype=np.int16).reshape(8, 8) * 60
+
+    over = copied(file_of(header(), plain | 0xF000, bits=12))
+    minus = copied(file_of(header(), signed & 0x0FFF, bits=12))
+
+    assert np.array_equal(np.frombuffer(over.PixelData, "<u2"), plain.ravel())
+    assert np.array_equal(np.frombuffer(minus.PixelData, "<i2"), signed.ravel())
+
+
+def test_a_picture_in_the_upper_bits_moves_down() -> None:
+    """Old scanners laid twelve bits at the top; what was below them is gone."""
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 60
+    data = file_of(header(), values << 4 | 0x5, bits=12)
+    data = data.replace(
+        b"\x28\x00\x02\x01US\x02\x00\x0b\x00", b"\x28\x00\x02\x01US\x02\x00\x0f\x00"
+    )
+
+    made = copied(data)
+
+    assert (made.HighBit, made.BitsStored) == (11, 12)
+    assert np.array_equal(np.frombuffer(made.PixelData, "<u2"), values.ravel())
+
+
+def test_an_ultrasound_is_refused_unless_a_person_accepts_it() -> None:
+    """No tag proves that no name is drawn into the picture."""
+    data = file_of(header(SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1", Modality="US"), picture())
+
+    with pytest.raises(Quarantined, match="burned_in_text"):
+        copied(data)
+
+    assert copied(data, accept=True).Modality == "US"
+
+
+def test_a_report_is_no_image() -> None:
+    """Better none than half cleaned."""
+    with pytest.raises(Quarantined, match="class_not_supported"):
+        copied(file_of(header(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11"), picture()))
