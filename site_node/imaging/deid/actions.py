@@ -69,8 +69,6 @@ def _empty(_: Given) -> Values:
 def _dummy(given: Given) -> Values:
     if not any(given.texts):
         return []
-    if given.vr == "SQ":
-        return GONE
     return [0 if given.vr in NUMBERS else DUMMIES.get(given.vr, REMOVED_TEXT)]
 
 

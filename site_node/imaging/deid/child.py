@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from site_node.imaging.child import Act, serve
+from site_node.imaging.child import Act, allow, serve
 from site_node.imaging.deid.profiles import Profile
 
 PURPOSES = ("patient", "uid", "date")
@@ -31,7 +31,7 @@ def copying(scratch: Path, told: dict[str, Any]) -> Act:
     def act(view: memoryview) -> dict[str, Any]:
         with scratch.open("wb") as out:
             os.fchmod(out.fileno(), 0o600)
-            copied = copy_file(view, order, keys, out)
+            copied = copy_file(view, order, keys, out, allow)
             out.flush()
             os.fsync(out.fileno())
         return asdict(copied)

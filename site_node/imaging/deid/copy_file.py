@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -60,7 +61,13 @@ class Copied:
     actions: dict[str, Any]
 
 
-def copy_file(data: Buffer, order: Order, keys: SiteKeys, out: BinaryIO) -> Copied:
+def copy_file(
+    data: Buffer,
+    order: Order,
+    keys: SiteKeys,
+    out: BinaryIO,
+    allow: Callable[[int], None] = lambda _: None,
+) -> Copied:
     """Write the de-identified copy of one file.
 
     Args:
@@ -68,6 +75,7 @@ def copy_file(data: Buffer, order: Order, keys: SiteKeys, out: BinaryIO) -> Copi
         order: profile, and whether pictures that may carry a name pass.
         keys: of this site.
         out: where to write.
+        allow: told how many bytes will be decoded, before the first is.
 
     Raises:
         Quarantined: with the reason.
@@ -77,6 +85,7 @@ def copy_file(data: Buffer, order: Order, keys: SiteKeys, out: BinaryIO) -> Copi
     header = parse_whole(outline)
     _check_class(header, order)
     native = read_native(outline, header)
+    allow(native.length)
     copy, actions = deidentify(header, order.profile, keys)
     describe(native, copy)
     hashed = _Hashed(out)

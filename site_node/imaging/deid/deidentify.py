@@ -8,6 +8,7 @@ Source: DICOM PS3.15 Annex E; design/imaging.md §7.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from site_node.imaging.deid import actions as do
 from site_node.imaging.deid import values as grammar
 from site_node.imaging.deid.codes import clean_term
 from site_node.imaging.deid.elements import (
+    Element,
     element_of,
     items_of,
     values_of,
@@ -95,42 +97,55 @@ class _Cleaner:
             source, target, path = self._waiting.pop()
             if len(path) > MOST_DEPTH:
                 raise Quarantined(Quarantine.TOO_DEEP)
-            for tag in list(source.keys()):
-                self._clean(source, target, (*path, int(tag)))
+            for element in list(source.values()):
+                self._clean(element, source, target, (*path, int(element.tag)))
         _cut_tables(copy)
         if PATIENT_CHARACTERISTICS in self._profile.codes:
             self._write_age(copy)
         self._write_ours(copy)
         return copy
 
-    def _clean(self, source: Dataset, target: Dataset, path: tuple[int, ...]) -> None:
+    def _clean(
+        self, element: Element, source: Dataset, target: Dataset, path: tuple[int, ...]
+    ) -> None:
         tag, nested = path[-1], len(path) > 1
-        vr = true_type(tag, written_type(source, tag))
-        action = do.REMOVE if vr is None else plan(tag, vr, self._profile, nested=nested).action
-        left = False
-        if vr is not None:
-            left = self._do(action, vr, source, target, path)
-        self.actions.note(path, vr or "UN", action, left=left)
-
-    def _do(
-        self, action: do.Action, vr: str, source: Dataset, target: Dataset, path: tuple[int, ...]
-    ) -> bool:
-        """Carry out an action; returns whether a value is left."""
-        tag = path[-1]
+        vr = true_type(tag, written_type(element))
+        if vr is None:
+            self.actions.note(path, "UN", do.REMOVE, left=False)
+            return
+        action = plan(tag, vr, self._profile, nested=nested).action
         if action is do.ENTER:
-            return self._enter(source, target, path)
-        if action in (do.REMOVE, do.OURS, do.TERM):
-            return False
-        values = values_of(source, tag, vr) if vr != "SQ" else [items_of(source, tag) or ""]
-        given = do.Given(tag, vr, values, self._keys, self._days, _verbatim(source, tag))
+            left = self._enter(source, target, path)
+        elif action in (do.REMOVE, do.OURS, do.TERM):
+            left = False
+        elif vr == "SQ":
+            left = self._empty_sequence(action, source, target, path)
+        else:
+            left = self._write(action, element, vr, source, target)
+        self.actions.note(path, vr, action, left=left)
+
+    def _write(
+        self, action: do.Action, element: Element, vr: str, source: Dataset, target: Dataset
+    ) -> bool:
+        """Write what an action leaves of an element; returns whether a value is left."""
+        tag = int(element.tag)
+        given = do.Given(
+            tag, vr, values_of(element, vr), self._keys, self._days, _verbatim(source, tag)
+        )
         made = action.act(given)
         if made is do.GONE:
             return False
-        if vr == "SQ":
-            target.add(DataElement(tag, vr, Sequence()))
-        elif vr not in BULK or made:
+        if vr not in BULK or made:
             target.add(element_of(tag, vr, made))
         return any(str(value) for value in made)
+
+    def _empty_sequence(
+        self, action: do.Action, source: Dataset, target: Dataset, path: tuple[int, ...]
+    ) -> bool:
+        """A sequence that is emptied; one that would need a dummy goes, unless it was empty."""
+        if action is do.EMPTY or not items_of(source, path[-1]):
+            target.add(DataElement(path[-1], "SQ", Sequence()))
+        return False
 
     def _enter(self, source: Dataset, target: Dataset, path: tuple[int, ...]) -> bool:
         """Keep a sequence; items with a coded term stay only if the term does."""
@@ -164,12 +179,17 @@ class _Cleaner:
         copy.PatientID = copy.PatientName = self._pseudonym
         copy.PatientIdentityRemoved = "YES"
         told = f"profile {self._profile.name} {self._profile.digits}"
-        method = f"Consilium {installed_version()}, {told}"
+        method = f"Consilium {_version()}, {told}"
         copy.DeidentificationMethod = method[:MOST_METHOD]
         copy.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"
         copy.DeidentificationMethodCodeSequence = Sequence(
             [_term_item(code, "DCM", MEANINGS[code]) for code in self.actions.codes]
         )
+
+
+@functools.cache
+def _version() -> str:
+    return installed_version()
 
 
 def _verbatim(source: Dataset, tag: int) -> Callable[[], list[Any]]:

@@ -6,16 +6,20 @@ cannot be read is no value. Text is taken byte by byte: whatever stays is on a l
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
+from pydicom.datadict import dictionary_VM
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from site_node.imaging.deid.rules import LUTS, TEXT_TYPES
+
+Element: TypeAlias = DataElement | RawDataElement
 
 FORMATS = {
     "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d",
@@ -24,18 +28,32 @@ ONE_TEXT = frozenset(("ST", "LT", "UT", "UR"))
 WIDE = 2
 
 
-def written_type(source: Dataset, tag: int) -> str | None:
+def written_type(element: Element) -> str | None:
     """The type letters as they are in the file; None when the file has none."""
-    element: Any = source.get_item(tag)
-    return None if element is None or element.VR is None else str(element.VR)
+    told: Any = element.VR
+    return None if told is None else str(told)
 
 
-def values_of(source: Dataset, tag: int, vr: str) -> list[Any]:
-    """The values of an element that is no sequence; none when they cannot be read."""
-    element: Any = source.get_item(tag)
+def values_of(element: Element, vr: str) -> list[Any]:
+    """The values of an element that is no sequence; none when they cannot be read.
+
+    No more of them than the dictionary allows the attribute: what is behind is no value of it.
+    """
     if isinstance(element, RawDataElement):
-        return _of_bytes(element, vr)
-    return [] if element is None else _of_value(element.value, vr)
+        found = _of_bytes(element, vr)
+    else:
+        found = _of_value(element.value, vr)
+    return found[: most_values(int(element.tag))]
+
+
+@functools.lru_cache(maxsize=10_000)
+def most_values(tag: int) -> int | None:
+    """How many values an attribute may have; None for any number."""
+    try:
+        ends = [told.split("-")[-1] for told in dictionary_VM(tag).split(" or ")]
+    except KeyError:
+        return None
+    return max(map(int, ends)) if all(end.isdecimal() for end in ends) else None
 
 
 def verbatim_of(source: Dataset, tag: int) -> list[Any]:
@@ -64,24 +82,23 @@ def element_of(tag: int, vr: str, values: list[Any]) -> DataElement:
     return DataElement(tag, vr, values[0] if values else None)
 
 
-def walk(source: Dataset) -> Iterator[tuple[Dataset, int]]:
-    """Every element at every level, without recursion."""
+def walk(source: Dataset) -> Iterator[tuple[Dataset, Element]]:
+    """Every element at every level, with the level in which it stands; without recursion."""
     waiting = [source]
     while waiting:
         level = waiting.pop()
-        for tag in list(level.keys()):
-            yield level, int(tag)
-            if written_type(level, tag) in ("SQ", None):
-                waiting += _nested(level, int(tag))
+        for element in list(level.values()):
+            yield level, element
+            if written_type(element) in ("SQ", None):
+                waiting += _nested(level, element)
 
 
-def _nested(level: Dataset, tag: int) -> list[Dataset]:
-    element = level.get_item(tag)
+def _nested(level: Dataset, element: Element) -> list[Dataset]:
     if isinstance(element, RawDataElement) and element.VR is None:
         value = element.value or b""
         if not value.startswith((b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")):
             return []
-    return items_of(level, tag) or []
+    return items_of(level, int(element.tag)) or []
 
 
 def _of_bytes(element: RawDataElement, vr: str) -> list[Any]:

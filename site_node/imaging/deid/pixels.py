@@ -145,9 +145,9 @@ def describe(native: Native, copy: Dataset) -> None:
     """Write into the copy's header what its pixels are now."""
     shape, outline = native.shape, native.outline
     copy.BitsStored, copy.HighBit = shape.stored, shape.stored - 1
-    copy.BitsAllocated = shape.allocated
     if not outline.encapsulated:
         return
+    copy.BitsAllocated = max(shape.allocated, BYTE)
     if shape.samples > 1:
         copy.PhotometricInterpretation, copy.PlanarConfiguration = "RGB", 0
     if outline.syntax in LOSSY and copy.get("LossyImageCompression") != "01":

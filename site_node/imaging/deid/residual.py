@@ -47,14 +47,14 @@ class Traces:
     def of(cls, original: Dataset) -> Traces:
         """Collect names, numbers, the date of birth and every UID that is not the standard's."""
         traces = cls()
-        for level, tag in walk(original):
-            vr = true_type(tag, written_type(level, tag))
+        for level, element in walk(original):
+            tag, vr = int(element.tag), true_type(int(element.tag), written_type(element))
             if vr == "UI":
-                uids = (str(value).strip(" \0") for value in values_of(level, tag, vr))
+                uids = (str(value).strip(" \0") for value in values_of(element, vr))
                 traces.uids.update(uid for uid in uids if uid and uid not in UID_dictionary)
             elif vr == "PN" or tag in IDS or tag == BIRTH:
-                for value in {*map(str, verbatim_of(level, tag)),
-                              *map(str, values_of(level, tag, str(vr)))}:  # fmt: skip
+                plain = map(str, values_of(element, str(vr)))
+                for value in {*plain, *map(str, verbatim_of(level, tag))}:
                     traces.add(value, name=vr == "PN")
         traces.words -= plain_words() | OUR_WORDS
         traces.numbers -= OUR_WORDS
@@ -74,11 +74,11 @@ class Traces:
 
     def are_in(self, copy: Dataset) -> bool:
         """Whether one of them stands anywhere in the copy."""
-        for level, tag in walk(copy):
-            vr = str(level[tag].VR)
-            if vr not in TEXT_TYPES or (level is copy and tag in WRITTEN):
+        for level, element in walk(copy):
+            vr = str(element.VR)
+            if vr not in TEXT_TYPES or (level is copy and int(element.tag) in WRITTEN):
                 continue
-            for value in values_of(level, tag, vr):
+            for value in values_of(element, vr):
                 if self._in_text(str(value), self.numbers if vr in NUMERIC else self.words):
                     return True
         return False

@@ -209,6 +209,7 @@ def plan(tag: int, vr: str, profile: Profile, *, nested: bool = False) -> Step:
     return Step("-", do.REMOVE)
 
 
+@functools.lru_cache(maxsize=20_000)
 def true_type(tag: int, written: str | None) -> str | None:
     """The type by which an element is judged, or None when the written one cannot be believed.
 

@@ -23,6 +23,9 @@ CHAIN = 0x00081115
 LONG = ("OB", "OW", "OF", "OD", "OL", "OV", "UN", "SQ", "UC", "UR", "UT", "UV", "SV")
 TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 NUMBERS = {"US": "<H", "SS": "<h", "UL": "<I", "SL": "<i", "FL": "<f", "FD": "<d"}
+OTHERS = ("US", "UL", "FD", "AT", "DS", "TM", "DA", "UI", "SV")
+"""Type letters behind which a lying file hides a text."""
+
 STAYS = (0x00101020, 0x00101030, 0x00101010)
 """Size, weight and age: `training` keeps them, so no token is looked for there."""
 
@@ -38,7 +41,7 @@ class Canaries:
     Args:
         seed: of everything here; printed when a test fails.
         implicit: whether elements carry no type letters.
-        lies: text in the place of dates, times and numbers.
+        lies: text in the place of dates, times and numbers, and text that calls itself a number.
     """
 
     seed: int
@@ -143,7 +146,10 @@ class Canaries:
         made |= self._private(place) | self._strangers(place) | self._codes(place)
         for tag in self._outside():
             vr = DicomDictionary[tag][0]
-            made[tag] = self.element(tag, vr, self.value(tag, vr, f"{place} {tag:08x} outside"))
+            value = self.value(tag, vr, f"{place} {tag:08x} outside")
+            if self.lies and vr in TEXTS:
+                vr, value = str(self._random.choice(OTHERS)), value.ljust(16)
+            made[tag] = self.element(tag, vr, value)
         return made
 
     def _outside(self) -> list[int]:

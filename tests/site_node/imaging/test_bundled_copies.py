@@ -15,12 +15,14 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 
 from site_node.imaging.deid.copy_file import Order, copy_file
 from site_node.imaging.deid.profiles import STRICT, TRAINING, Profile
 from site_node.imaging.keys import SiteKeys
 from site_node.imaging.outcomes import Quarantined, Skipped
 from tests.needs import need, program
+from tests.site_node.imaging.e1_1 import rows
 from tests.site_node.imaging.files import SECRET, read
 
 KEYS = SiteKeys(SECRET)
@@ -35,6 +37,13 @@ EXPECTED = {
     "missing_identity": 11,
 }
 """How many files come to what, at least; the rest is damaged on purpose or is no DICOM."""
+
+
+REWRITTEN = (0x00280006, 0x00280102, 0x00282112, 0x00880200)
+"""Planar configuration, high bit and lossy ratio follow the pixels; icons are removed."""
+
+
+NUMBERS = ("DS", "IS", "US", "SS", "UL", "SL", "FD", "FL", "AT", "TM")
 
 
 def bundled() -> list[Path]:
@@ -82,6 +91,39 @@ def test_a_copy_gives_the_picture_of_its_original() -> None:
         assert all(map(np.array_equal, before.images, after.images)), path.name
         compared += 1
     assert compared > 50
+
+
+def numbers(level: Dataset, place: str = "") -> dict[str, str]:
+    """Every number outside the table that the dictionary knows, by its place."""
+    found = {}
+    for element in level:
+        here = f"{place}/{element.tag}"
+        left_out = element.tag.is_private or element.tag.element == 0
+        if left_out or int(element.tag) in (*rows(), *REWRITTEN):
+            continue
+        if element.VR == "SQ":
+            for number, item in enumerate(element.value):
+                found |= {} if "CodeValue" in item else numbers(item, f"{here}.{number}")
+        elif element.VR in NUMBERS and str(element.value) and element.tag.group < 0x5000:
+            found[here] = str(element.value)
+    return found
+
+
+def test_every_number_outside_the_table_stays_what_it_was() -> None:
+    """Geometry, exposure, window, rescale: a model that learns from copies learns the same."""
+    kept, changed = 0, []
+    for path in bundled():
+        made = copy(path)
+        if isinstance(made, bytes):
+            before = numbers(pydicom.dcmread(path, force=True))
+            after = numbers(pydicom.dcmread(BytesIO(made)))
+            lost = {place: told for place, told in before.items() if after.get(place) != told}
+            changed += [f"{path.name} {place}: {told}" for place, told in lost.items()]
+            kept += len(before)
+
+    print(kept, "numbers")
+    assert kept > 1500
+    assert not changed, "\n".join(changed)
 
 
 def errors(path: Path) -> Counter[str]:

@@ -250,6 +250,35 @@ def test_an_own_profile_keeps_device_and_institution() -> None:
     assert training.InstitutionName == training.StationName == "REMOVED"
 
 
+def test_no_more_values_stay_than_an_attribute_may_have() -> None:
+    """Behind the last number there is room for another one; a list without an end keeps its own."""
+    made = copied(file_of(header(PixelSpacing=[0.2, 0.2, 4711, 815],
+                                 WindowCenter=[1, 2, 3]), picture()))  # fmt: skip
+
+    assert list(made.PixelSpacing) == [0.2, 0.2]
+    assert list(made.WindowCenter) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["US", "OW"])
+def test_a_look_up_table_stays_and_ends_with_its_last_entry(kind: str) -> None:
+    """The table makes the picture; bytes behind it belong to nobody."""
+    item = Dataset()
+    item.LUTDescriptor = [4, 0, 16]
+    item.ModalityLUTType, item.LUTExplanation = "of Miller", "by Miller"
+    entries = [10, 20, 30, 40, 4711, 4712]
+    packed = np.array(entries, "<u2").tobytes()
+    item.add_new(0x00283006, kind, entries if kind == "US" else packed)
+
+    lut = copied(file_of(header(ModalityLUTSequence=Sequence([item])), picture()))[
+        "ModalityLUTSequence"
+    ][0]
+
+    kept = lut.LUTData if kind == "US" else np.frombuffer(lut.LUTData, "<u2")
+    assert list(kept) == [10, 20, 30, 40]
+    assert list(lut.LUTDescriptor) == [4, 0, 16]
+    assert (lut.ModalityLUTType, lut.LUTExplanation) == ("US", "REMOVED")
+
+
 # ---------------------------------------------------------------- words and terms
 
 
