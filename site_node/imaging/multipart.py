@@ -55,6 +55,8 @@ def first_part(chunks: Iterable[bytes], boundary: bytes, out: BinaryIO, most: in
         written, rest = written + sure, rest[sure:] + _next(source)
         if written > most:
             raise TooLarge
+    if written + at > most:
+        raise TooLarge
     out.write(rest[:at])
 
 
