@@ -135,10 +135,7 @@ class Importer:
         fetched = request.fetch(progress) if request.fetch else None
         walk = self._walk(request, work, fetched)
         if not walk.files:
-            raise NotReady(
-                f"{request.source} holds no file to import.",
-                "Name the folder into which the PACS exported, then try again.",
-            )
+            raise _empty(request, fetched)
         place = self._place(request.name, work, recipe)
         reader = Reader(
             place=place,
@@ -284,6 +281,20 @@ class Importer:
             f"none of {counts.seen} files could be imported ({why}).",
             "List the reasons: consilium site quarantine.",
         )
+
+
+def _empty(request: Request, fetched: Fetched | None) -> NotReady:
+    if fetched is None:
+        return NotReady(
+            f"{request.source} holds no file to import.",
+            "Name the folder into which the PACS exported, then try again.",
+        )
+    why = ", ".join(f"{reason} {n}" for reason, n in sorted(fetched.missing.items()))
+    return NotReady(
+        f"the PACS names {fetched.named} objects for this query and none came"
+        f"{f' ({why})' if why else ''}.",
+        "Ask for less or for something else; with `pacs_retrieve` move, `site serve` must run.",
+    )
 
 
 def _check_name(name: str) -> None:

@@ -130,30 +130,31 @@ def pull(
 ) -> Fetched:
     """Bring everything that a query names into the inbox.
 
-    Every object is counted once: here before, received, or missing with a word.
+    Every object is counted once: here before, received, or missing with a word. Objects of
+    different series may share one instance number (31 of pydicom's do): it is known only when as
+    many contents came under it as the PACS names.
     """
-    named = {one.instance: one for one in pacs.instances(query)}
+    named = list(dict.fromkeys(pacs.instances(query)))
+    copies = Counter(one.instance for one in named)
     before = keep.here()
     told = Fetched(named=len(named))
-    lost: Counter[str] = Counter()
     wanted: list[Instance] = []
-    for one in named.values():
-        if keep.key(one.instance) in before:
+    for one in named:
+        if len(before.get(keep.key(one.instance), ())) >= copies[one.instance]:
             told.here_before += 1
         elif why := _cannot_come(one):
-            lost[why] += 1
+            told.missing[why] += 1
         else:
             wanted.append(one)
     wanted.sort(key=lambda one: (one.study, one.series, one.instance))
-    outcome = dict(_fetched(pacs, wanted, _whole(named, wanted), keep, progress, clock))
+    lost = dict(_fetched(pacs, wanted, _whole(named, wanted), keep, progress, clock))
     here = keep.here()
-    for one in wanted:
-        if keep.key(one.instance) in here:
-            told.received += 1
-        else:
-            lost[outcome.get(one.instance) or "not_sent"] += 1
-    told.missing = lost
-    for instance in named:
+    for instance, n in Counter(one.instance for one in wanted).items():
+        came = min(n, len(here.get(keep.key(instance), ())))
+        told.received += came
+        told.missing[lost.get(instance) or "not_sent"] += n - came
+    told.missing = +told.missing
+    for instance in copies:
         told.hashes |= here.get(keep.key(instance), set())
     return told
 
@@ -166,9 +167,9 @@ def _cannot_come(one: Instance) -> str:
     return ""
 
 
-def _whole(named: dict[str, Instance], wanted: list[Instance]) -> set[str]:
+def _whole(named: list[Instance], wanted: list[Instance]) -> set[str]:
     """Series of which everything is wanted."""
-    there = Counter(one.series for one in named.values())
+    there = Counter(one.series for one in named)
     asked = Counter(one.series for one in wanted)
     return {series for series, n in asked.items() if there[series] == n}
 
@@ -187,4 +188,5 @@ def _fetched(
         left = (len(wanted) - done) / rate
         words = f"fetched {done} of {len(wanted)}, {rate:.0f}/s, {left:.0f} s left"
         progress(words, done / len(wanted))
-        yield one.instance, why
+        if why:
+            yield one.instance, why

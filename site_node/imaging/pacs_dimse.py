@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, build_role, evt
+from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -39,6 +39,7 @@ PENDING = (0xFF00, 0xFF01)
 MOST_ROWS = 1_000_000
 AT_ONCE = 100
 NOT_SENT = "not_sent"
+MOST_CONTEXTS = 128
 HERE = ("127.0.0.1", "::1", "localhost")
 
 
@@ -91,11 +92,13 @@ class DicomPacs:
                 asked.StudyInstanceUID, asked.SeriesInstanceUID = study, series
                 if series not in whole:
                     asked.SOPInstanceUID = [one.instance for one in part]
-                came = self._retrieve(asked, keep)
+                came = self._retrieve(asked, {one.kind for one in part}, keep)
                 for one in part:
                     yield one, "" if came is None or one.instance in came else NOT_SENT
 
-    def _retrieve(self, asked: Dataset, keep: Callable[[Path, str], None]) -> set[str] | None:
+    def _retrieve(
+        self, asked: Dataset, kinds: set[str], keep: Callable[[Path, str], None]
+    ) -> set[str] | None:
         """Instance numbers that came; None by C-MOVE, where the receiver knows."""
         if self._settings.pacs_retrieve == "move":
             with self._association(MOVE) as link:
@@ -117,27 +120,28 @@ class DicomPacs:
             came.add(uid)
             return 0
 
-        with self._association(GET, [(evt.EVT_C_STORE, take)]) as link:
+        with self._association(GET, [(evt.EVT_C_STORE, take)], kinds) as link:
             _follow(link.send_c_get(asked, GET))
         if failed:
             raise failed[0]
         return came
 
     @contextmanager
-    def _association(self, model: str, handlers: list[Any] | None = None) -> Iterator[Any]:
+    def _association(
+        self, model: str, handlers: list[Any] | None = None, kinds: Collection[str] = ()
+    ) -> Iterator[Any]:
         settings, entity = self._settings, AE(ae_title=self._settings.scp_aet)
         entity.acse_timeout = entity.connection_timeout = TALK_SECONDS
         entity.dimse_timeout = entity.network_timeout = NETWORK_SECONDS
-        entity.add_requested_context(model)
-        roles: list[Any] = []
-        for kind in CLASSES if model == GET else ():
-            entity.add_requested_context(kind, SYNTAXES)
-            roles.append(build_role(kind, scp_role=True))
+        offered = contexts_for(kinds) if model == GET else []
+        roles: list[Any] = [build_role(kind, scp_role=True) for kind in dict(offered)]
+        contexts = [build_context(model), *(build_context(*one) for one in offered)]
         _config.STORE_RECV_CHUNKED_DATASET = True
         before, tempfile.tempdir = tempfile.tempdir, str(self._work)
         link = entity.associate(
             str(settings.pacs_host),
             settings.pacs_port,
+            contexts=contexts,
             ae_title=str(settings.pacs_aet),
             ext_neg=roles or None,
             tls_args=_tls(settings),
@@ -151,6 +155,17 @@ class DicomPacs:
             if link.is_established:
                 link.release()
             tempfile.tempdir = before
+
+
+def contexts_for(kinds: Collection[str]) -> list[tuple[str, list[str]]]:
+    """What to offer for objects of these classes: each encoding by itself, while that fits.
+
+    Of several encodings in one offer the PACS picks one and must convert the rest, which it cannot
+    always do; each by itself comes as it is stored. An association has room for 128 offers.
+    """
+    if all(kinds) and len(kinds) * len(SYNTAXES) < MOST_CONTEXTS:
+        return [(kind, [syntax]) for kind in sorted(kinds) for syntax in SYNTAXES]
+    return [(kind, SYNTAXES) for kind in CLASSES]
 
 
 def _find(link: Any, level: str, asked: dict[str, str], unique: str) -> Iterator[Dataset]:
