@@ -284,6 +284,11 @@ class Importer:
 
 
 def _empty(request: Request, fetched: Fetched | None) -> NotReady:
+    if request.source == INBOX:
+        return NotReady(
+            "nothing has arrived in the inbox.",
+            "Set scp_allow and run `consilium site serve`, then send from the PACS.",
+        )
     if fetched is None:
         return NotReady(
             f"{request.source} holds no file to import.",

@@ -80,6 +80,7 @@ class Door(ThreadedAssociationServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """The next connection, as it comes."""
+        assert self.socket is not None  # noqa: S101 - a door that serves is open
         return self.socket.accept()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

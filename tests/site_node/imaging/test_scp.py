@@ -164,6 +164,14 @@ def test_what_arrived_is_imported_and_equals_the_folder(site, tmp_path):
     assert (again["read_now"], again["version"]) == (0, told["version"])
 
 
+def test_an_empty_inbox_says_what_to_do(site, tmp_path):
+    """A technician who forgot to switch it on reads how."""
+    labels = folder_of(tmp_path / "one", 2) / "labels.csv"
+
+    with pytest.raises(NotReady, match="Set scp_allow"):
+        site.take("inbox", labels=labels)
+
+
 @pytest.mark.parametrize(
     "how", [{"title": "STRANGER"}, {"called": "SOMEBODY"}], ids=["calling", "called"]
 )
