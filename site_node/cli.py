@@ -133,7 +133,12 @@ def _ask_admission(rooms: Rooms, country: str, secret: str | None) -> int:
 @app.command("import")
 @act
 def import_folder(  # noqa: PLR0913 - one option each
-    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Folder or .zip with DICOM files; `inbox`; `pacs` with --query."
+        ),
+    ],
     *,
     dataset: Annotated[str, typer.Option(help="Name of the dataset, such as chest.")],
     labels: Annotated[Path, typer.Option(help="CSV with one label per patient or image.")],
@@ -141,6 +146,10 @@ def import_folder(  # noqa: PLR0913 - one option each
     label_key: Annotated[str | None, typer.Option(help="Column that names the case.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column with the label.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels in order, comma separated.")] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(help="What to fetch from the PACS, KEY=VALUE; may be given again."),
+    ] = None,
     list_files: Annotated[
         bool, typer.Option("--list-files", help="Write quarantine.csv with paths into the home.")
     ] = False,
@@ -148,6 +157,8 @@ def import_folder(  # noqa: PLR0913 - one option each
     as_json: AsJson = False,
 ) -> None:
     """Import DICOM files into a curated dataset; only its description may leave.
+
+    `inbox` is what arrived by C-STORE, `pacs` what the settings' PACS holds for the query.
 
     Example: consilium site import /pacs/export --dataset chest --labels labels.csv
     """
@@ -161,6 +172,7 @@ def import_folder(  # noqa: PLR0913 - one option each
                 label_key=label_key,
                 label_column=label_column,
                 classes=classes,
+                query=query or [],
                 list_files=list_files,
                 progress=progress,
             )
@@ -197,16 +209,34 @@ def datasets(
 def quarantine(
     dataset: Annotated[str | None, typer.Argument(help="Only this dataset.")] = None,
     *,
+    release: Annotated[
+        str | None, typer.Option(help="Look at this file again at the next import: its digits.")
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(help="Delete the bytes of this received file: its digits.")
+    ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """List what an import left out: reason, count, and the first 12 digits of each file's SHA-256.
 
+    Releasing passes no check by; releasing and dropping are the steward's decision, on record.
+
     Example: consilium site quarantine chest
     """
     with open_site(home, joined=False) as rooms:
-        rows = rooms.catalogue.quarantine(dataset)
-    speak(rows, as_json=as_json, lines=quarantine_lines(rows))
+        if release is not None and drop is not None:
+            raise NotReady("one file is released or dropped, not both.", "Say one of the two.")
+        if release is not None:
+            told = rooms.ward.release(release, dataset)
+            lines = [f"Released {told['file']}: the next import looks at it again."]
+            speak(told, as_json=as_json, lines=lines)
+        elif drop is not None:
+            told = rooms.ward.drop(drop, dataset)
+            speak(told, as_json=as_json, lines=[f"Deleted {told['file']}."])
+        else:
+            rows = rooms.catalogue.quarantine(dataset)
+            speak(rows, as_json=as_json, lines=quarantine_lines(rows))
 
 
 @app.command()
@@ -342,12 +372,15 @@ def release_model(
 @app.command()
 @act
 def serve(*, home: Home = None, as_json: AsJson = False) -> None:
-    """Run the site: mirror, witness, train when permitted. Opens no port; ends with Ctrl-C.
+    """Run the site: mirror, witness, train when permitted, receive images; ends with Ctrl-C.
+
+    Opens no port, unless `scp_allow` names who may send images.
 
     Example: consilium site serve --home /srv/consilium
     """
     from site_node.federation.supernode import SuperNodeSupervisor
     from site_node.federation.workshop import Workshop
+    from site_node.imaging.receiver import Receiver
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -363,6 +396,7 @@ def serve(*, home: Home = None, as_json: AsJson = False) -> None:
             say=say,
             bundle_refused=refused,
             workshop=Workshop(rooms.settings),
+            receiver=Receiver(rooms.settings),
         )
         agent.run(stop)
     speak({"ended": True}, as_json=as_json, lines=["Ended."])

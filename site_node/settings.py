@@ -7,12 +7,14 @@ An unknown name is refused wherever it stands: a misspelt floor would be no floo
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -35,6 +37,7 @@ TIGHTENED = ("families", "min_examples", "min_cell", "max_rounds", "threads", "m
 """Settings that a policy may tighten; whoever reads them meets the stricter value."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
+AE_TITLE = r"^[A-Za-z0-9_.\-]{1,16}$"
 
 
 class Settings(BaseSettings):
@@ -77,11 +80,65 @@ class Settings(BaseSettings):
     )
     threads: int = Field(1, ge=1, le=64, description="Processor threads for training.")
     memory_mb: int = Field(0, ge=0, description="Memory limit of training in MB; 0 sets none.")
+    scp_allow: Names = Field(
+        (),
+        description="Who may send images by C-STORE: AETITLE@address, comma separated; "
+        "empty receives nothing.",
+    )
+    scp_bind: str = Field("127.0.0.1", description="Address on which images are received.")
+    scp_port: int = Field(11112, ge=1, le=65535, description="Port on which images are received.")
+    scp_aet: str = Field(
+        "CONSILIUM",
+        pattern=AE_TITLE,
+        description="AE title of this site, when it receives and when it asks the PACS.",
+    )
+    scp_certificate: Path | None = Field(
+        None, description="Certificate (PEM) with which images are received by TLS."
+    )
+    scp_key: Path | None = Field(None, description="Private key (PEM) of scp_certificate.")
+    scp_client_ca: Path | None = Field(
+        None, description="Certificates that vouch for senders; set, a sender must show one."
+    )
+    scp_plain_lan: bool = Field(
+        default=False,
+        description="Receive beyond this machine without TLS: anybody on the way can read.",
+    )
+    scp_disk_floor_gb: int = Field(
+        5, ge=0, description="Free disk, in GB, below which senders are told to come back later."
+    )
+    pacs_url: str | None = Field(
+        None, description="DICOMweb address of the hospital's PACS, such as https://pacs/dicom-web."
+    )
+    pacs_host: str | None = Field(
+        None, description="Address of the PACS for DICOM (C-FIND, C-GET, C-MOVE)."
+    )
+    pacs_port: int = Field(104, ge=1, le=65535, description="Port of the PACS for DICOM.")
+    pacs_aet: str | None = Field(None, pattern=AE_TITLE, description="AE title of the PACS.")
+    pacs_retrieve: Literal["get", "move"] = Field(
+        "get", description="How DICOM images are fetched: `get`, or `move` to our own receiver."
+    )
+    pacs_user: str | None = Field(None, description="User name for the PACS's DICOMweb.")
+    pacs_password_file: Path | None = Field(
+        None, description="File with the password of pacs_user, mode 0600."
+    )
+    pacs_ca_file: Path | None = Field(
+        None, description="Certificates that vouch for the PACS; default those of this machine."
+    )
+    pacs_plain_lan: bool = Field(
+        default=False,
+        description="Ask the PACS by http beyond this machine: anybody on the way can read.",
+    )
+    quarantine_days: int = Field(
+        30, ge=0, description="Days after which a received file in quarantine is deleted."
+    )
+    quarantine_gb: int = Field(
+        10, ge=0, description="Most GB of received files in quarantine; the oldest go first."
+    )
 
     _policy: SitePolicy = PrivateAttr(default=NOTHING_SAID)
     _unusable: str = PrivateAttr(default="")
 
-    @field_validator("families", "duo", "disease", mode="before")
+    @field_validator("families", "duo", "disease", "scp_allow", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -92,6 +149,31 @@ class Settings(BaseSettings):
     def _no_open_door(self) -> Settings:
         if self.hub_address and not self.hub_address.startswith(LOOPBACK):
             raise ValueError("hub_address must begin with https:// (http only on loopback)")
+        plain_pacs = self.pacs_plain_lan and str(self.pacs_url).startswith("http://")
+        if self.pacs_url and not (plain_pacs or self.pacs_url.startswith(LOOPBACK)):
+            raise ValueError(
+                "pacs_url must begin with https:// (http only on loopback, or with pacs_plain_lan)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _receive_safely(self) -> Settings:
+        for pair in self.scp_allow:
+            title, _, address = pair.partition("@")
+            if not re.fullmatch(AE_TITLE, title) or not _is_address(address):
+                raise ValueError(
+                    f"scp_allow: {pair!r} is not AETITLE@address, such as CT1@10.0.0.5"
+                )
+        if bool(self.scp_certificate) != bool(self.scp_key):
+            raise ValueError("scp_certificate and scp_key belong together: set both")
+        if self.scp_client_ca and not self.scp_certificate:
+            raise ValueError("scp_client_ca needs TLS: set scp_certificate and scp_key too")
+        if not _is_address(self.scp_bind):
+            raise ValueError("scp_bind must be an IP address of this machine")
+        if not (_is_loopback(self.scp_bind) or self.scp_certificate or self.scp_plain_lan):
+            raise ValueError(
+                "scp_bind beyond loopback needs TLS (scp_certificate, scp_key) or scp_plain_lan"
+            )
         return self
 
     @classmethod
@@ -275,3 +357,15 @@ def _hint(name: str) -> str:
     bare = name.removeprefix(PREFIX).lower()
     near = difflib.get_close_matches(bare, Settings.model_fields, n=1)
     return f" Did you mean {near[0]}?" if near and near[0] != bare else ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return ipaddress.ip_address(text).is_loopback

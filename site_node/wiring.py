@@ -38,6 +38,8 @@ from site_node.gate.terms import known_recipe
 from site_node.gate.weights import Weights
 from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
+from site_node.imaging.inbox import Inbox
+from site_node.imaging.quarantine import Ward
 from site_node.settings import Settings, load_settings
 from site_node.store import (
     journal,
@@ -419,12 +421,16 @@ class Rooms:
             "Use a model of a study that this hospital signed, or of a recipe of this release.",
         )
 
-    def run_import(self, source: Path, **asked: Any) -> dict[str, Any]:
-        """Import a folder into a curated dataset; `asked` are the words of `site import`."""
+    def run_import(self, source: Path | str, **asked: Any) -> dict[str, Any]:
+        """Import a source into a curated dataset; `asked` are the words of `site import`."""
         from site_node.imaging.croissant import Holder
-        from site_node.imaging.importing import Importer, request_of
+        from site_node.imaging.importing import PACS, Importer, request_of
 
-        settings = self.settings
+        settings, query, fetch = self.settings, asked.pop("query", []), None
+        if source == PACS or query:
+            from site_node.imaging.pacs_client import fetch_of
+
+            fetch = fetch_of(source, query, settings, secrets.token_bytes)
         day = f"{clock():%Y-%m-%d}"
         importer = Importer(
             home=self.settings.home,
@@ -434,7 +440,10 @@ class Rooms:
             holder=Holder(settings.site or "", settings.title, tuple(settings.duo), day),
         )
         progress = asked.pop("progress")
-        told = importer.run(request_of(source, **asked), progress)
+        told = importer.run(request_of(source, fetch=fetch, **asked), progress)
+        if "pacs" in told:
+            self.journal.write("fetched", dataset=told["dataset"], **told["pacs"])
+        self.expire_quarantine()
         counts = {name: told[name] for name in ("files", "imported", "quarantined", "skipped")}
         self.journal.write("imported", dataset=told["dataset"], version=told["version"], **counts)
         return told
@@ -449,6 +458,18 @@ class Rooms:
         counts = {name: told[name] for name in ("files", "written", "quarantined", "skipped")}
         journal.write("deidentified", profile=told["profile"], **counts)
         return told
+
+    def expire_quarantine(self) -> None:
+        """Delete received files that were in quarantine too long, or are too many; on record."""
+        settings, now = self.settings, self.clock().timestamp()
+        most = settings.quarantine_gb << 30
+        if gone := Inbox(settings.home).expire(now, settings.quarantine_days, most):
+            self.journal.write("quarantine.expired", files=gone)
+
+    @cached_property
+    def ward(self) -> Ward:
+        """Releases and drops files in quarantine."""
+        return Ward(home=self.settings.home, sessions=self.store, record=self.journal.within)
 
     @property
     def patient(self) -> Patient:

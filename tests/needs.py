@@ -88,9 +88,9 @@ COMPONENTS: dict[str, Component] = {
         "sign-in with a real provider", "install Node 20, then npm ci in tests/browser", _oidc
     ),
     "orthanc": Component(
-        "C-STORE and DICOMweb against a real PACS",
-        "apt-get install orthanc orthanc-dicomweb dcmtk",
-        _all("Orthanc", "storescu"),
+        "C-STORE, C-GET, C-MOVE and DICOMweb against a real PACS",
+        "apt-get install orthanc orthanc-dicomweb orthanc-gdcm dcmtk iproute2",
+        _all("Orthanc", "echoscu", "ip", "unshare"),
     ),
     "dciodvfy": Component(
         "copies of DICOM files against an independent validator",

@@ -1,6 +1,6 @@
 """The agent: mirrors and witnesses every log, sends what waits, tells the hub that it lives.
 
-It dials out and opens no port. One tick is one look at everything; a hub that is away stops
+It dials out and opens no port itself. One tick is one look at everything; a hub that is away stops
 nothing here, the next tick tries again.
 """
 
@@ -25,6 +25,7 @@ from site_node.gate.witness import ClockBehind
 from site_node.wiring import Rooms
 
 MISSING = "own.missing"
+BETWEEN_EXPIRIES = timedelta(hours=1)
 PARTS = ("consilium-federation", "flwr", "torch")
 
 
@@ -43,7 +44,7 @@ class Supervisor(Protocol):
 
 
 class Tended(Protocol):
-    """What the agent needs of whoever keeps the warm worker."""
+    """What the agent needs of whoever keeps a helper: the warm worker, the receiver of images."""
 
     def tend(self, *, needed: bool) -> None:
         """Start it when it is needed, end it when it is not."""
@@ -61,6 +62,7 @@ class Agent:
         say: prints one line for the person who looks on.
         bundle_refused: set by the supervisor when Flower refused a bundle.
         workshop: keeps the warm worker while a study needs it.
+        receiver: takes images from the hospital's own PACS, whether the hub is there or not.
     """
 
     def __init__(
@@ -71,13 +73,15 @@ class Agent:
         say: Callable[[str], None],
         bundle_refused: Event | None = None,
         workshop: Tended | None = None,
+        receiver: Tended | None = None,
     ) -> None:
-        self._workshop = workshop
+        self._workshop, self._receiver = workshop, receiver
         self._rooms, self._supervisor, self._say = rooms, supervisor, say
         self._bundle_refused = bundle_refused or Event()
         self._hub_away = False
         self._flower = "up"  # what needs no word
         self._beaten: datetime | None = None
+        self._expired: datetime | None = None
         self._last: dict[str, tuple[str, int]] = {}
         self._swallowed: set[str] = set()
 
@@ -86,12 +90,23 @@ class Agent:
         self._supervisor.start()
         try:
             while not stop.is_set():
+                self._tend_intake()
                 self.tick()
                 stop.wait(self._rooms.settings.poll_seconds)
         finally:
             self._supervisor.stop()
-            if self._workshop is not None:
-                self._workshop.stop()
+            for helper in (self._workshop, self._receiver):
+                if helper is not None:
+                    helper.stop()
+
+    def _tend_intake(self) -> None:
+        """Keep images coming in and the quarantine small, whether the hub is there or not."""
+        if self._receiver is not None:
+            self._receiver.tend(needed=True)
+        now = self._rooms.clock()
+        if self._expired is None or now - self._expired >= BETWEEN_EXPIRIES:
+            self._expired = now
+            self._rooms.expire_quarantine()
 
     def tick(self) -> None:
         """Look at everything once; never raises for what the hub does or leaves undone."""

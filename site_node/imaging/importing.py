@@ -1,4 +1,4 @@
-"""The import: from a folder of files to a new version of a curated dataset.
+"""The import: from a folder, an archive or the inbox to a new version of a curated dataset.
 
 Order: labels are read first (a wrong file stops before anything is written), then files are listed
 by content, read by child processes, committed in batches, labelled, and named by a version. Each
@@ -14,14 +14,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from compliance.canonical import encode, sha256_id
 from compliance.errors import NotReady
 from compliance.records.reasons import Quarantine
 from site_node.imaging import quality
+from site_node.imaging.archive import walk_archive
 from site_node.imaging.croissant import Holder, croissant
 from site_node.imaging.curate import Version, assemble, point_to, write_version
+from site_node.imaging.inbox import Fetched, Inbox
 from site_node.imaging.intake import Walk, walk_folder
 from site_node.imaging.keys import open_keys
 from site_node.imaging.labels import SLUG, Labels, Question, read_labels, zeros_eaten
@@ -34,6 +36,10 @@ from site_node.store.objects import HELD, ObjectRow
 from site_node.store.versions import VersionRow
 
 LISTING = "quarantine.csv"
+INBOX, PACS = "inbox", "pacs"
+
+
+Fetch: TypeAlias = Callable[[Progress], Fetched]
 
 
 def silent(_words: str, _share: float) -> None:
@@ -52,16 +58,20 @@ def cores() -> int:
 
 @dataclass(frozen=True)
 class Request:
-    """What a technician asked for."""
+    """What a technician asked for.
 
-    source: Path
+    `fetch` brings files into the inbox first and names their hashes: only those are imported.
+    """
+
+    source: Path | str
     name: str
     labels: Question
     recipe: Path | None = None
     list_files: bool = False
+    fetch: Fetch | None = None
 
 
-def request_of(source: Path, **asked: Any) -> Request:
+def request_of(source: Path | str, **asked: Any) -> Request:
     """Read the words of `site import`; what is not there was not said."""
     question = Question(
         path=asked["labels"],
@@ -75,6 +85,7 @@ def request_of(source: Path, **asked: Any) -> Request:
         labels=question,
         recipe=asked.get("recipe"),
         list_files=bool(asked.get("list_files")),
+        fetch=asked.get("fetch"),
     )
 
 
@@ -107,7 +118,7 @@ class Importer:
         self._random, self._jobs, self._free = random, jobs or cores(), free
 
     def run(self, request: Request, progress: Progress = silent) -> dict[str, Any]:
-        """Import a folder; running it again changes nothing.
+        """Import a source; running it again changes nothing.
 
         Raises:
             NotReady: a word of the request is wrong, nothing could be imported, the disk is full.
@@ -120,13 +131,12 @@ class Importer:
         recipe = read_recipe(request.recipe)
         self._keys = open_keys(self._home, self._random)
         labels = self._labels(request)
-        walk = walk_folder(request.source, leave_out=request.labels.path)
+        work = self._empty_work()
+        fetched = request.fetch(progress) if request.fetch else None
+        walk = self._walk(request, work, fetched)
         if not walk.files:
-            raise NotReady(
-                f"{request.source} holds no file to import.",
-                "Name the folder into which the PACS exported, then try again.",
-            )
-        place = self._place(request.name, recipe)
+            raise _empty(request, fetched)
+        place = self._place(request.name, work, recipe)
         reader = Reader(
             place=place,
             sessions=self._sessions,
@@ -137,7 +147,24 @@ class Importer:
         read = reader.read(walk.files, progress)
         progress("curating", 1.0)
         told = self._curate(request, place, labels, walk, reader.gone)
-        return told | {"read_now": read}
+        if request.source in (INBOX, PACS):
+            self._put_in_place(walk)
+        return told | {"read_now": read} | ({"pacs": fetched.plain()} if fetched else {})
+
+    def _walk(self, request: Request, work: Path, fetched: Fetched | None) -> Walk:
+        if request.source in (INBOX, PACS):
+            return Inbox(self._home).walk(fetched.hashes if fetched else None)
+        source = Path(request.source)
+        if source.is_file():
+            return walk_archive(source, work, self._free)
+        return walk_folder(source, leave_out=request.labels.path)
+
+    def _put_in_place(self, walk: Walk) -> None:
+        """Keep what no dataset holds in the quarantine, everything else in the inbox."""
+        here = {file.sha256 for file in walk.files}
+        with self._sessions() as session:
+            held, out = objects.held_and_out(session, here)
+        Inbox(self._home).sort(held=held, out=out)
 
     def _labels(self, request: Request) -> Labels:
         with self._sessions() as session:
@@ -152,10 +179,15 @@ class Importer:
             )
         return labels
 
-    def _place(self, name: str, recipe: ImportRecipe) -> Place:
-        folder, work = self._home / "datasets" / name, self._home / "work"
+    def _empty_work(self) -> Path:
+        work = self._home / "work"
         shutil.rmtree(work, ignore_errors=True)
-        for path in (folder.parent, folder, work):
+        work.mkdir(mode=0o700, exist_ok=True)
+        return work
+
+    def _place(self, name: str, work: Path, recipe: ImportRecipe) -> Place:
+        folder = self._home / "datasets" / name
+        for path in (folder.parent, folder):
             path.mkdir(mode=0o700, exist_ok=True)
         for left in folder.glob("*.partial"):
             if left.is_dir():
@@ -249,6 +281,25 @@ class Importer:
             f"none of {counts.seen} files could be imported ({why}).",
             "List the reasons: consilium site quarantine.",
         )
+
+
+def _empty(request: Request, fetched: Fetched | None) -> NotReady:
+    if request.source == INBOX:
+        return NotReady(
+            "nothing has arrived in the inbox.",
+            "Set scp_allow and run `consilium site serve`, then send from the PACS.",
+        )
+    if fetched is None:
+        return NotReady(
+            f"{request.source} holds no file to import.",
+            "Name the folder into which the PACS exported, then try again.",
+        )
+    why = ", ".join(f"{reason} {n}" for reason, n in sorted(fetched.missing.items()))
+    return NotReady(
+        f"the PACS names {fetched.named} objects for this query and none came"
+        f"{f' ({why})' if why else ''}.",
+        "Ask for less or for something else; with `pacs_retrieve` move, `site serve` must run.",
+    )
 
 
 def _check_name(name: str) -> None:

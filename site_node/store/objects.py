@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import JSON, func, select, update
+from sqlalchemy import JSON, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from site_node.store.database import Base
@@ -88,3 +88,33 @@ def quarantined(session: Session, dataset: str | None = None) -> list[tuple[str,
         query = query.where(ObjectRow.dataset == dataset)
     found = session.execute(query.order_by(ObjectRow.dataset, reason, ObjectRow.sha256)).all()
     return [(row[0], row[1], row[2]) for row in found]
+
+
+def held_and_out(session: Session, hashes: set[str]) -> tuple[set[str], set[str]]:
+    """Of these contents, those that some dataset holds, and those that are only in quarantine."""
+    query = select(ObjectRow.sha256, ObjectRow.outcome)
+    query = query.where(ObjectRow.outcome.in_((HELD, QUARANTINED)))
+    found = [row for row in session.execute(query).all() if row[0] in hashes]
+    held = {sha256 for sha256, outcome in found if outcome == HELD}
+    return held, {sha256 for sha256, _ in found} - held
+
+
+def in_quarantine(session: Session, prefix: str, dataset: str | None) -> list[ObjectRow]:
+    """Outcomes in quarantine whose content hash begins so."""
+    query = select(ObjectRow).where(
+        ObjectRow.outcome == QUARANTINED, ObjectRow.sha256.startswith(prefix, autoescape=True)
+    )
+    if dataset is not None:
+        query = query.where(ObjectRow.dataset == dataset)
+    return list(session.scalars(query.order_by(ObjectRow.sha256, ObjectRow.dataset)).all())
+
+
+def forget_outcome(session: Session, row: ObjectRow) -> None:
+    """Take an outcome back, so that the next import looks at the file again."""
+    session.execute(
+        delete(ObjectRow).where(
+            ObjectRow.dataset == row.dataset,
+            ObjectRow.recipe == row.recipe,
+            ObjectRow.sha256 == row.sha256,
+        )
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from threading import Event
 
@@ -204,6 +205,38 @@ def test_the_supernode_ends_with_the_agent(rooms: Rooms) -> None:
     Agent(rooms=rooms, supervisor=supervisor, say=print).run(stop)
 
     assert supervisor.told == ["start", "stop"]
+
+
+def test_images_are_received_and_old_ones_deleted_while_the_hub_is_away(
+    world: World, rooms: Rooms
+) -> None:
+    """A PACS sends at night, whether the hub rests or not; the receiver ends with the site."""
+    stop, told = Event(), []
+
+    class Door:
+        """A receiver that notes what it was told; the loop ends after one look."""
+
+        def tend(self, *, needed: bool) -> None:
+            """Wanted or not."""
+            told.append(needed)
+            stop.set()
+
+        def stop(self) -> None:
+            """Ended."""
+            told.append("stop")
+
+    old = world.home / "quarantine" / ("0" * 64)
+    old.parent.mkdir()
+    old.write_bytes(b"left out")
+    os.utime(old, (0, 0))
+    world.hub.away = True
+    agent = Agent(rooms=rooms, supervisor=Quiet(Event()), say=lambda _: None, receiver=Door())
+
+    agent.run(stop)
+
+    assert told == [True, "stop"]
+    assert not old.exists()
+    assert "quarantine.expired" in [line["kind"] for line in rooms.journal.lines()]
 
 
 def test_a_home_is_served_once(tmp_path: Path) -> None:

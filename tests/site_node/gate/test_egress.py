@@ -12,8 +12,8 @@ import pytest
 
 from compliance.canonical import sha256_id
 from site_node.gate.egress import WAYS, Egress, Leaving
-from site_node.store.database import open_store
 from site_node.store.journal import StoreFailed
+from site_node.store.schema import open_store
 from site_node.wiring import Rooms
 from tests.site_node.gate.world import STUDY, World
 

@@ -130,7 +130,7 @@ class Site:
         self.recipe.write_text(RECIPE)
         self.free = 1 << 40
 
-    def take(self, source: Path, **asked: Any) -> dict[str, Any]:
+    def take(self, source: Path | str, **asked: Any) -> dict[str, Any]:
         """Run one import."""
         sessions = open_store(self.home / "site.sqlite")
         try:
@@ -142,7 +142,8 @@ class Site:
                 jobs=1,
                 free=lambda _: self.free,
             )
-            words = {"name": "chest", "labels": source / "labels.csv", "recipe": self.recipe}
+            labels = asked.pop("labels", None) or Path(source) / "labels.csv"
+            words = {"name": "chest", "labels": labels, "recipe": self.recipe}
             return importer.run(request_of(source, **(words | asked)))
         finally:
             close_store(sessions)
