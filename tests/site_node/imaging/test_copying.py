@@ -207,6 +207,23 @@ def test_the_keys_stand_on_no_command_line(tmp_path: Path, monkeypatch: pytest.M
         assert secret.encode() not in (tmp_path / "out" / "deidentification.json").read_bytes()
 
 
+def test_a_hospitals_own_profile_is_a_file_with_a_name_and_codes(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Its name is in every copy, with its codes as far as they are true."""
+    own = tmp_path / "north.yaml"
+    own.write_text('name: north\ncodes: ["113100", "113107", "113109"]\n')
+
+    code, out, _ = shell(folder_of(tmp_path / "in", 2), "--out", tmp_path / "out",
+                         "--profile", own, "--json")  # fmt: skip
+
+    copy = pydicom.dcmread(next((tmp_path / "out").glob("*.dcm")))
+    assert code == 0
+    assert json.loads(out)["actions"]["codes"] == {"113100": 2, "113107": 2}
+    assert "profile north" in copy.DeidentificationMethod
+    assert "PatientAge" not in copy
+
+
 @pytest.mark.parametrize("profile", ["strict", "own"])
 def test_copies_of_two_profiles_are_not_mixed(tmp_path: Path, profile: str) -> None:
     """One folder, one profile; the sentence says what to do."""
