@@ -178,7 +178,7 @@ class _Run:
         reasons = Counter(line["reason"] for line in lines if "reason" in line)
         skipped = Counter(line["skipped"] for line in lines if "skipped" in line)
         skipped.update(self._walk.skipped)
-        copies = [line["actions"] for line in lines if "name" in line]
+        copies = {line["file"] for line in lines if "name" in line}
         return {
             "profile": f"{profile.name} {profile.digits}",
             "files": self._walk.seen,
@@ -187,7 +187,7 @@ class _Run:
             "skipped": skipped.total(),
             "reasons": dict(sorted(reasons.items())),
             "skipped_because": dict(sorted(skipped.items())),
-            "actions": total(copies),
+            "actions": total(self._ledger.actions(copies)),
         }
 
 

@@ -119,9 +119,10 @@ def test_a_copy_that_was_taken_away_is_made_again(shell: Shell, tmp_path: Path) 
     before = copies(out)
     (out / next(iter(before))).unlink()
 
-    shell(source, "--out", out)
+    _, text, _ = shell(source, "--out", out, "--json")
 
     assert copies(out) == before
+    assert json.loads(text)["actions"]["codes"]["113100"] == 3
 
 
 def test_a_run_that_was_killed_goes_on_and_leaves_no_half_file(tmp_path: Path) -> None:
