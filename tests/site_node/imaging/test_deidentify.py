@@ -313,6 +313,11 @@ def test_a_meaning_is_the_dictionarys_and_never_the_files() -> None:
         {"StationName": "ward 471123", "PatientID": "471123"},
         {"StationName": "A-1234", "AccessionNumber": "A1234"},
         {"StationName": "19630615", "PatientBirthDate": "19630615"},
+        {
+            "InstitutionName": "山田病院",
+            "PatientName": "Yamada^Taro=山田^太郎",
+            "SpecificCharacterSet": "ISO_IR 192",
+        },
         {"StationName": "1.2.3.77.1.1", "SOPInstanceUID": "1.2.3.77.1.1"},
     ],
 )
