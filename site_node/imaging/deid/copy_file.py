@@ -27,7 +27,7 @@ from site_node.imaging.deid.profiles import Profile
 from site_node.imaging.facts import CLASSES, OFTEN_WRITTEN_ON
 from site_node.imaging.file_meta import EXPLICIT, Buffer
 from site_node.imaging.keys import SiteKeys
-from site_node.imaging.outcomes import Quarantined
+from site_node.imaging.outcomes import Quarantined, Skipped
 from site_node.imaging.scan import Outline, scan
 
 PREAMBLE = b"\0" * 128 + b"DICM"
@@ -81,6 +81,17 @@ def copy_file(
         Quarantined: with the reason.
         Skipped: a DICOMDIR.
     """
+    try:
+        return _copy(data, order, keys, out, allow)
+    except (Quarantined, Skipped, MemoryError, RecursionError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - reader and writer may raise anything over hostile bytes
+        raise Quarantined(Quarantine.MALFORMED) from None
+
+
+def _copy(
+    data: Buffer, order: Order, keys: SiteKeys, out: BinaryIO, allow: Callable[[int], None]
+) -> Copied:
     outline = scan(data)
     header = parse_whole(outline)
     _check_class(header, order)
@@ -89,12 +100,7 @@ def copy_file(
     copy, actions = deidentify(header, order.profile, keys)
     describe(native, copy)
     hashed = _Hashed(out)
-    try:
-        _write(copy, native, hashed)
-    except (Quarantined, MemoryError, OSError):
-        raise
-    except Exception:  # noqa: BLE001 - a writer may raise anything over values nobody foresaw
-        raise Quarantined(Quarantine.MALFORMED) from None
+    _write(copy, native, hashed)
     return Copied(name_of(str(copy.SOPInstanceUID)), hashed.digest(), actions.plain())
 
 
@@ -104,26 +110,14 @@ def name_of(instance: str) -> str:
 
 
 def parse_whole(outline: Outline) -> Dataset:
-    """Read the data set up to the pixels; values stay bytes until they are asked for.
-
-    Raises:
-        Quarantined: it cannot be read.
-    """
+    """Read the data set up to the pixels; values stay bytes until they are asked for."""
     raw = BytesIO(bytes(outline.data[outline.start : outline.header]))
-    try:
-        return read_dataset(raw, outline.implicit, outline.little, at_top_level=True)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - a reader may raise anything over hostile bytes
-        raise Quarantined(Quarantine.MALFORMED) from None
+    return read_dataset(raw, outline.implicit, outline.little, at_top_level=True)
 
 
 def _check_class(header: Dataset, order: Order) -> None:
-    try:
-        sop_class = str(header.get("SOPClassUID") or "").strip(" \0")
-        told = str(header.get("BurnedInAnnotation") or "").strip().upper()
-    except Exception:  # noqa: BLE001 - a reader may raise anything over hostile bytes
-        raise Quarantined(Quarantine.MALFORMED) from None
+    sop_class = str(header.get("SOPClassUID") or "").strip(" \0")
+    told = str(header.get("BurnedInAnnotation") or "").strip().upper()
     kind = CLASSES.get(sop_class, "more" if sop_class in MORE_CLASSES else None)
     if kind is None:
         raise Quarantined(Quarantine.CLASS_NOT_SUPPORTED)

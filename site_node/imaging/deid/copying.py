@@ -29,7 +29,7 @@ from site_node.imaging.shards import sync_folder
 from site_node.imaging.tally import only_one_import, write_list
 from site_node.imaging.workers import Answer, Crew, Job, Pool
 
-BATCH = 64
+BATCH, BATCH_BYTES = 64, 256 << 20
 MODULE = "site_node.imaging.deid.child"
 DUPLICATE_BYTES, DUPLICATE_IMAGE = "duplicate_bytes", "duplicate_image"
 
@@ -99,12 +99,12 @@ class _Run:
         """Copy what is not on record yet, batch by batch."""
         fresh = [file for sha256, file in sorted(self._first.items()) if not self._done(sha256)]
         with Pool(work=self._target.work, crew=crew, jobs=jobs) as pool:
-            for start in range(0, len(fresh), BATCH):
-                batch = fresh[start : start + BATCH]
+            done = 0
+            for batch in _batches(fresh):
                 answers: list[tuple[Answer, Path | None]] = []
                 for answer in pool.run(_jobs(batch)):
                     answers.append((answer, self._take(answer)))
-                    done = start + len(answers)
+                    done += 1
                     progress(f"{done} of {len(fresh)} files", done / len(fresh))
                 self._commit(batch, answers)
 
@@ -178,7 +178,7 @@ class _Run:
         reasons = Counter(line["reason"] for line in lines if "reason" in line)
         skipped = Counter(line["skipped"] for line in lines if "skipped" in line)
         skipped.update(self._walk.skipped)
-        copies = [line["actions"] for line in lines if "name" in line]
+        copies = {line["file"] for line in lines if "name" in line}
         return {
             "profile": f"{profile.name} {profile.digits}",
             "files": self._walk.seen,
@@ -187,7 +187,7 @@ class _Run:
             "skipped": skipped.total(),
             "reasons": dict(sorted(reasons.items())),
             "skipped_because": dict(sorted(skipped.items())),
-            "actions": total(copies),
+            "actions": total(self._ledger.actions(copies)),
         }
 
 
@@ -197,6 +197,18 @@ def _order(profile: Profile, keys: SiteKeys, accept_burned_in: bool) -> bytes:  
         "accept_burned_in": accept_burned_in,
     }
     return json.dumps(told).encode() + b"\n"
+
+
+def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:
+    """So many files, or so many bytes, as one may lose to a power cut."""
+    batch: list[Found] = []
+    for file in files:
+        batch.append(file)
+        if len(batch) == BATCH or sum(one.size for one in batch) >= BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _jobs(batch: Sequence[Found]) -> list[Job]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ FOLDER = "deidentified"
 
 
 class CopyLedger:
-    """The lines of one target folder.
+    """The lines of one target folder; what was done to each file stays on disk.
+
+    A list of tags for every file of a large hospital would fill the memory; in memory are only
+    outcome, name and hash.
 
     Args:
         home: folder of the site.
@@ -27,7 +30,12 @@ class CopyLedger:
         folder = home / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
         self._path = folder / f"{name}.jsonl"
-        self.lines = self._read()
+        self.lines: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, int] = {}
+        self._count = 0
+        self._cut()
+        for line in self._read():
+            self._keep(line)
 
     def names(self) -> dict[str, str]:
         """The hash of every copy by its file name."""
@@ -41,14 +49,36 @@ class CopyLedger:
             file.write(b"".join(json.dumps(line).encode() + b"\n" for line in told))
             file.flush()
             os.fsync(file.fileno())
-        self.lines |= {line["file"]: line for line in told}
+        for line in told:
+            self._keep(line)
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return {}
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            os.truncate(self._path, len(whole))
-        return {line["file"]: line for line in map(json.loads, whole.splitlines())}
+    def actions(self, files: Set[str]) -> Iterator[dict[str, Any]]:
+        """What was done to each of these files, read from disk one by one."""
+        for number, line in enumerate(self._read()):
+            if line["file"] in files and self._last[line["file"]] == number and "actions" in line:
+                yield line["actions"]
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        """Remember a line without what was done; the newest of a file counts."""
+        self.lines[line["file"]] = {key: line[key] for key in line.keys() - {"actions"}}
+        self._last[line["file"]] = self._count
+        self._count += 1
+
+    def _cut(self) -> None:
+        """Cut off half a line that a crash left."""
+        if not self._path.exists():
+            return
+        size = self._path.stat().st_size
+        with self._path.open("rb") as file:
+            kept = 0
+            for line in file:
+                kept += len(line) if line.endswith(b"\n") else 0
+        if kept < size:
+            os.truncate(self._path, kept)
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            for line in file:
+                yield json.loads(line)

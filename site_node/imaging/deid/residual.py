@@ -1,7 +1,8 @@
 """The second look: does any value of the copy repeat what named the patient in the original?
 
 The rules decide by attribute; this looks at values, and catches what a rule forgot. A hit means
-that nothing is written. Words of the public lists are no hit: a patient may be called Head.
+that nothing is written. Names in scripts that put no space between words are searched inside words
+too. Words of the public lists are no hit: a patient may be called Head.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ IDS = frozenset(
 """Numbers of patient, visit, order and study, and telephone numbers."""
 
 BIRTH = 0x00100030
-LEAST_NAME, LEAST_ID, LEAST_ID_AMONG_NUMBERS = 3, 4, 6
+LEAST_NAME, LEAST_PART, LEAST_ID, LEAST_ID_AMONG_NUMBERS = 3, 2, 4, 6
 NUMERIC = frozenset(("DS", "IS", "TM", "DA", "DT", "AS"))
 UID_LIKE = re.compile(r"\d+(?:\.\d+){3,}", re.ASCII)
 OUR_WORDS = frozenset(
@@ -41,6 +42,7 @@ class Traces:
 
     words: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
+    parts: set[str] = field(default_factory=set)
     uids: set[str] = field(default_factory=set)
 
     @classmethod
@@ -65,6 +67,9 @@ class Traces:
         words = words_in(value)
         if name:
             self.words.update(word for word in words if len(word) >= LEAST_NAME)
+            self.parts.update(
+                word for word in words if len(word) >= LEAST_PART and not word.isascii()
+            )
             return
         whole = "".join(words)
         numbers = {word for word in words if any(mark.isdigit() for mark in word)}
@@ -87,4 +92,6 @@ class Traces:
         if any(uid in self.uids for uid in (text, *UID_LIKE.findall(text))):
             return True
         found = words_in(text)
+        if any(part in word for part in self.parts for word in found):
+            return True
         return not words.isdisjoint(found) or "".join(found) in words

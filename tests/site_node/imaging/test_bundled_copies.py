@@ -6,6 +6,7 @@ The validator is dciodvfy of dicom3tools, which knows nothing of this program.
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 from collections import Counter
 from io import BytesIO
@@ -18,6 +19,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.copying import Copier, Request
 from site_node.imaging.deid.profiles import STRICT, TRAINING, Profile
 from site_node.imaging.keys import SiteKeys
 from site_node.imaging.outcomes import Quarantined, Skipped
@@ -43,6 +45,56 @@ REWRITTEN = (0x00280006, 0x00280102, 0x00282112, 0x00880200)
 """Planar configuration, high bit and lossy ratio follow the pixels; icons are removed."""
 
 
+def test_a_segmentation_keeps_its_mask_and_its_terms() -> None:
+    """One bit per pixel; what was segmented is a coded term and stays."""
+    original = pydicom.dcmread(FOLDER / "liver_1frame.dcm")
+    made = copy(FOLDER / "liver_1frame.dcm")
+    assert isinstance(made, bytes)
+    mask = pydicom.dcmread(BytesIO(made))
+
+    assert mask.BitsAllocated == 1
+    assert np.array_equal(mask.pixel_array, original.pixel_array)
+    segment, before = mask.SegmentSequence[0], original.SegmentSequence[0]
+    for name in ("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"):
+        assert segment[name].value[0].CodeValue == before[name].value[0].CodeValue
+    assert segment.SegmentLabel == "REMOVED"
+
+
+def damaged(data: bytes, random: np.random.Generator) -> bytes:
+    """A file with a few other bytes, and type letters that are somebody else's."""
+    made = bytearray(data)
+    for at in random.integers(132, min(len(made), 3000) - 2, random.integers(1, 8)):
+        if random.random() < 0.3:
+            made[at : at + 2] = str(random.choice(LETTERS)).encode()
+        else:
+            made[at] = random.integers(256)
+    return bytes(made)
+
+
+def test_a_damaged_file_is_copied_or_named_and_nothing_else_happens(tmp_path: Path) -> None:
+    """Some bring a codec down (seen here): the child dies, its file is named, the rest goes on."""
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    random = np.random.default_rng(seed)
+    files = [path.read_bytes() for path in bundled() if isinstance(copy(path), bytes)]
+    source, home = tmp_path / "in", tmp_path / "home"
+    source.mkdir()
+    home.mkdir()
+    for number in range(400):
+        data = damaged(files[random.integers(len(files))], random)
+        (source / f"{number}.dcm").write_bytes(data)
+
+    site = Copier(home=home, random=lambda _: SECRET, jobs=2)
+    told = site.run(Request(source, tmp_path / "out", accept_burned_in=True))
+
+    made = list((tmp_path / "out").glob("*.dcm"))
+    assert told["files"] == told["written"] + told["quarantined"] + told["skipped"] == 400
+    assert len(made) == told["written"] > 5
+    assert told["quarantined"] > 100
+    assert all(pydicom.dcmread(path).PatientIdentityRemoved == "YES" for path in made)
+
+
+LETTERS = ("SQ", "UN", "LO", "US", "OB", "DS", "PN", "UI")
 NUMBERS = ("DS", "IS", "US", "SS", "UL", "SL", "FD", "FL", "AT", "TM")
 
 

@@ -119,9 +119,10 @@ def test_a_copy_that_was_taken_away_is_made_again(shell: Shell, tmp_path: Path) 
     before = copies(out)
     (out / next(iter(before))).unlink()
 
-    shell(source, "--out", out)
+    _, text, _ = shell(source, "--out", out, "--json")
 
     assert copies(out) == before
+    assert json.loads(text)["actions"]["codes"]["113100"] == 3
 
 
 def test_a_run_that_was_killed_goes_on_and_leaves_no_half_file(tmp_path: Path) -> None:
@@ -205,6 +206,23 @@ def test_the_keys_stand_on_no_command_line(tmp_path: Path, monkeypatch: pytest.M
     for secret in (*lent.values(), SECRET.hex()):
         assert not [line for line in seen if secret in line]
         assert secret.encode() not in (tmp_path / "out" / "deidentification.json").read_bytes()
+
+
+def test_a_hospitals_own_profile_is_a_file_with_a_name_and_codes(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Its name is in every copy, with its codes as far as they are true."""
+    own = tmp_path / "north.yaml"
+    own.write_text('name: north\ncodes: ["113100", "113107", "113109"]\n')
+
+    code, out, _ = shell(folder_of(tmp_path / "in", 2), "--out", tmp_path / "out",
+                         "--profile", own, "--json")  # fmt: skip
+
+    copy = pydicom.dcmread(next((tmp_path / "out").glob("*.dcm")))
+    assert code == 0
+    assert json.loads(out)["actions"]["codes"] == {"113100": 2, "113107": 2}
+    assert "profile north" in copy.DeidentificationMethod
+    assert "PatientAge" not in copy
 
 
 @pytest.mark.parametrize("profile", ["strict", "own"])
