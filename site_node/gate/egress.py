@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from compliance.canonical import sha256_id
+from compliance.errors import NotReady
 from compliance.records.types import time_text
 from site_node.gate.journal import Clock
 from site_node.store import egress as table
 from site_node.store.egress import EgressRow
-from site_node.store.journal import Sessions
+from site_node.store.journal import Sessions, StoreFailed
 
 HUB, FLEET = "hub", "fleet"
 
@@ -81,12 +82,19 @@ class Egress:
 
         Raises:
             KeyError: a purpose is not in the closed list.
-            DatabaseError: it cannot be written (disk full, file closed): nothing may leave.
+            NotReady: it cannot be written (disk full, file closed): nothing may leave.
         """
         at = time_text(self._clock())
-        with self._sessions.begin() as session:
-            last = table.lock(session)
-            table.add_rows(session, list(_chained(last, at, bodies)))
+        try:
+            with self._sessions.begin() as session:
+                last = table.lock(session)
+                table.add_rows(session, list(_chained(last, at, bodies)))
+        except StoreFailed as error:
+            reason = getattr(error, "orig", None) or type(error).__name__
+            raise NotReady(
+                f"the egress ledger cannot be written ({reason}); so nothing was sent.",
+                "Free space or give write access, then run `consilium site doctor`.",
+            ) from error
 
     def look(self, *, study: str | None = None, since: str = "", limit: int = 200) -> Looked:
         """Read the whole ledger once: prove the chain, add up and keep the newest lines asked for.
