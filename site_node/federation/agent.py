@@ -7,6 +7,7 @@ nothing here, the next tick tries again.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from compliance.records.alarms import MOST, Alarm
 from compliance.rules.words import SENTENCES
 from site_node.gate.mirror import CONSORTIUM
 from site_node.gate.witness import ClockBehind
+from site_node.store.journal import StoreFailed
 from site_node.wiring import Rooms
 
 MISSING = "own.missing"
@@ -221,7 +223,8 @@ class Agent:
         place = (what + (study or ""), -1)
         if self._last.get(str(error)) != place:
             self._last[str(error)] = place
-            self._rooms.journal.write("trouble", study=study, what=what, said=str(error))
+            with contextlib.suppress(StoreFailed):  # it may be the trouble itself
+                self._rooms.journal.write("trouble", study=study, what=what, said=str(error))
             self._say(str(error))
 
 

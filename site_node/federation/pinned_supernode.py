@@ -1,8 +1,14 @@
-"""Flower's SuperNode with one more question: is this the very bundle that this hospital trusts?
+"""Flower's SuperNode with one more question, and one thing less that it says.
+
+The question: is this the very bundle that this hospital trusts?
 
 Flower believes any bundle that a trusted signer signed, and a bundle's folder comes first when its
 program is looked up. A signer's mistake or a stolen signer key must not bring other code into a
 hospital: the bytes are compared with the pinned hash before anything of them is unpacked.
+
+What it says less: whatever fails around our ClientApp (a bundle that cannot be unpacked because the
+disk is full, a program that cannot be loaded), Flower would send the exception's text to the hub,
+and with it a path of this hospital. Its code leaves, its words do not.
 
 Run as `python -m site_node.federation.pinned_supernode SHA256 WORDS…`; the words go to Flower.
 
@@ -14,8 +20,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
+from flwr.app import Error, Message
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supernode import start_client_internal
 from flwr.supernode.cli import flower_supernode
 
@@ -24,7 +33,14 @@ from compliance.errors import NotReady
 QUESTION = "_verify_fab"
 """The one place where Flower 1.41 decides whether a bundle may run; a test looks for it."""
 
+WAY_OUT = "_push_messages"
+"""The one place where Flower 1.41 sends replies to the hub; a test looks for it too."""
+
+FAILED = "The answer failed; the story stays in the hospital."
+
 Verify = Callable[[Any, dict[str, str]], bool]
+Send = Callable[[Message, Any, float], tuple[set[str], str]]
+Push = Callable[[int, str, str, bytes], None]
 
 
 def pinned(original: Verify, sha256: str) -> Verify:
@@ -37,6 +53,34 @@ def pinned(original: Verify, sha256: str) -> Verify:
     return verify
 
 
+def wordless(original: Callable[..., None]) -> Callable[..., None]:
+    """Let replies out as Flower does, and errors without their words."""
+
+    def push_messages(*, state: Any, object_store: Any, send: Send, push_object: Push) -> None:
+        def tell(message: Message, tree: Any, seconds: float) -> tuple[set[str], str]:
+            if not message.has_error():
+                return send(message, tree, seconds)
+            plain = without_words(message)
+            wanted, session = send(plain, get_object_tree(plain), seconds)
+            for name, part in get_all_nested_objects(plain).items():
+                if name in wanted:
+                    push_object(plain.metadata.run_id, session, name, part.deflate())
+            return set(), session
+
+        original(state=state, object_store=object_store, send=tell, push_object=push_object)
+
+    return push_messages
+
+
+def without_words(message: Message) -> Message:
+    """The same error with its code and a sentence that is always the same."""
+    plain = Message(  # type: ignore[call-overload]  # as Flower itself rebuilds a message
+        metadata=copy(message.metadata), error=Error(message.error.code, FAILED)
+    )
+    plain.metadata.__dict__["_message_id"] = plain.object_id  # as Flower itself names it
+    return plain
+
+
 def main(words: list[str]) -> int:
     """Start the SuperNode.
 
@@ -44,13 +88,14 @@ def main(words: list[str]) -> int:
         NotReady: this version of Flower asks its question elsewhere.
     """
     sha256, *rest = words
-    original = getattr(start_client_internal, QUESTION, None)
-    if original is None:
+    question, way_out = (getattr(start_client_internal, name, None) for name in (QUESTION, WAY_OUT))
+    if question is None or way_out is None:
         raise NotReady(
-            "this version of Flower checks bundles in another place.",
+            "this version of Flower checks bundles, or answers, in another place.",
             "Install the locked version (flwr 1.41).",
         )
-    setattr(start_client_internal, QUESTION, pinned(original, sha256))
+    setattr(start_client_internal, QUESTION, pinned(question, sha256))
+    setattr(start_client_internal, WAY_OUT, wordless(way_out))
     sys.argv = ["flower-supernode", *rest]
     flower_supernode()
     return 0

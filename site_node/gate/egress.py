@@ -8,16 +8,19 @@ chain too: a head that was written down elsewhere finds that as well.
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from compliance.canonical import encode, sha256_id
+from compliance.canonical import sha256_id
+from compliance.errors import NotReady
 from compliance.records.types import time_text
 from site_node.gate.journal import Clock
 from site_node.store import egress as table
 from site_node.store.egress import EgressRow
-from site_node.store.journal import Sessions
+from site_node.store.journal import Sessions, StoreFailed
 
 HUB, FLEET = "hub", "fleet"
 
@@ -79,12 +82,19 @@ class Egress:
 
         Raises:
             KeyError: a purpose is not in the closed list.
-            DatabaseError: it cannot be written (disk full, file closed): nothing may leave.
+            NotReady: it cannot be written (disk full, file closed): nothing may leave.
         """
         at = time_text(self._clock())
-        with self._sessions.begin() as session:
-            last = table.lock(session)
-            table.add_rows(session, list(_chained(last, at, bodies)))
+        try:
+            with self._sessions.begin() as session:
+                last = table.lock(session)
+                table.add_rows(session, list(_chained(last, at, bodies)))
+        except StoreFailed as error:
+            reason = getattr(error, "orig", None) or type(error).__name__
+            raise NotReady(
+                f"the egress ledger cannot be written ({reason}); so nothing was sent.",
+                "Free space or give write access, then run `consilium site doctor`.",
+            ) from error
 
     def look(self, *, study: str | None = None, since: str = "", limit: int = 200) -> Looked:
         """Read the whole ledger once: prove the chain, add up and keep the newest lines asked for.
@@ -123,8 +133,12 @@ def _chained(last: EgressRow | None, at: str, bodies: tuple[Leaving, ...]) -> It
 
 
 def link_of(before: str, row: EgressRow) -> str:
-    """The chain's link of a row: a hash over the link before and all that the row says."""
-    return sha256_id(before.encode() + b"\n" + encode(row.told()))
+    """The chain's link of a row: a hash over the link before and all that the row says, as JSON.
+
+    Texts and whole numbers in a list have one form; the canonical encoder would take most of the
+    time of a look over a year.
+    """
+    return sha256_id(json.dumps([before, *row.told().values()]).encode())
 
 
 class Looked:
@@ -135,10 +149,14 @@ class Looked:
     """
 
     def __init__(self, limit: int) -> None:
-        self.lines: list[dict[str, Any]] = []
+        self._newest: deque[EgressRow] = deque(maxlen=limit)
         self.sums: dict[str, dict[str, int]] = {}
         self.size, self.head, self.broken_at = 0, "", 0
-        self._limit = limit
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The newest lines that were counted, oldest of them first."""
+        return [row.told() for row in self._newest]
 
     def follow(self, row: EgressRow) -> None:
         """Prove that a row goes on from the one before; the first that does not is named."""
@@ -151,8 +169,7 @@ class Looked:
         kept = self.sums.setdefault(row.purpose, {"lines": 0, "bytes": 0})
         kept["lines"] += 1
         kept["bytes"] += row.bytes
-        self.lines.append(row.told())
-        del self.lines[: -self._limit]
+        self._newest.append(row)
 
     def end(self, highest: int) -> None:
         """Compare with the highest number ever given: lines cut off at the end are missed too."""

@@ -241,9 +241,9 @@ class HubClient:
             quietly: leave the journal alone; the ledger is never left out.
             named: the values of the path.
         """
+        self._egress.write(Leaving(purpose, body, study))
         if not quietly:
             self._journal.sending(purpose, body, study=study)
-        self._egress.write(Leaving(purpose, body, study))
         way = WAYS[purpose]
         path = way.path.format(**{name: quote(value, safe="") for name, value in named.items()})
         return self._call(way.method, path, body=body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from threading import Event
 
@@ -91,6 +92,40 @@ def test_signs_of_life_keep_their_rhythm(world: World, agent: Agent) -> None:
         world.time.forward(seconds=3)
 
     assert len(world.hub.heartbeats) == 2
+
+
+def test_a_full_disk_silences_the_site_and_does_not_end_it(
+    world: World, rooms: Rooms, agent: Agent, said: list[str]
+) -> None:
+    """No line, no sign of life; it says so once, and with room again it goes on by itself."""
+    tables = ("egress", "journal")
+    _by_hand(
+        world.home,
+        *(
+            f"CREATE TRIGGER full_{table} BEFORE INSERT ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+            for table in tables
+        ),
+    )
+    beats = len(world.hub.heartbeats)
+    agent.tick()
+    agent.tick()
+    assert len(world.hub.heartbeats) == beats
+    assert len(said) == 1
+    assert "disk is full" in said[0]
+
+    _by_hand(world.home, *(f"DROP TRIGGER full_{table}" for table in tables))
+    agent.tick()
+
+    assert len(world.hub.heartbeats) == beats + 1
+    assert rooms.egress.look().plain()["chain"]["holds"]
+
+
+def _by_hand(home: Path, *statements: str) -> None:
+    with sqlite3.connect(home / "site.sqlite") as database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
 
 
 def test_a_resting_hub_is_told_once_and_coming_back_once(

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from compliance.canonical import sha256_id
+from compliance.errors import NotReady
 from site_node.gate.egress import WAYS, Egress, Leaving
-from site_node.store.journal import StoreFailed
 from site_node.store.schema import open_store
 from site_node.wiring import Rooms
 from tests.site_node.gate.world import STUDY, World
@@ -87,7 +87,7 @@ def test_what_cannot_be_written_down_is_not_sent(world: World) -> None:
     wire = Wire(world)
     _by_hand(world.home, "DROP TABLE egress")
 
-    with pytest.raises(StoreFailed):
+    with pytest.raises(NotReady, match="nothing was sent"):
         rooms.hub.heartbeat({"supernode": "up"}, {})
 
     assert wire.requests == []
