@@ -195,6 +195,20 @@ def test_a_known_title_from_another_address_is_refused(site):
     assert kept(site.home) == []
 
 
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("10.0.0.5", "10.0.0.5"),
+        ("::ffff:10.0.0.5", "10.0.0.5"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+def test_an_address_is_known_in_every_spelling(written, plain):
+    """A receiver that listens for IPv6 sees IPv4 callers in another spelling."""
+    assert scp.plain_address(written) == plain
+
+
 def test_at_the_floor_of_the_disk_a_sender_is_told_to_come_back(site):
     """0xA700, nothing is kept, and with room the same file is taken."""
     settings, room = settings_for(site.home), [False]
