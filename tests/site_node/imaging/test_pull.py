@@ -134,6 +134,40 @@ def test_what_is_here_already_is_not_fetched_again(site, way):
         assert pacs.fetched() == 1
 
 
+def test_of_a_series_that_is_partly_here_only_the_rest_is_asked_for(site):
+    """A series of thousand slices that broke off at the last is not sent again as a whole."""
+    one = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    held = Shelf([file_of(header("00001", n, **one), picture(n)) for n in range(1, 6)])
+    pacs = DicomPacs(held)
+    with pacs.open() as port:
+        settings = by_dicom(site.home, port)
+        assert fetch(settings).received == 5
+        lost = next((site.home / "inbox").glob("??/*.dcm"))
+        number = str(dcmread(lost).SOPInstanceUID)
+        lost.unlink()
+        told = fetch(settings)
+
+    assert (told.here_before, told.received) == (4, 1)
+    assert pacs.asked[-1].QueryRetrieveLevel == "IMAGE"
+    assert pacs.asked[-1].SOPInstanceUID == number
+
+
+@pytest.mark.parametrize("way", ["web", "get"])
+def test_two_objects_with_one_number_are_both_here(site, way):
+    """31 numbers are shared among pydicom's files; a PACS once dropped such objects in silence."""
+    files = [
+        file_of(header("00001", n, SOPInstanceUID="1.2.3.9.9"), picture(n)) for n in range(1, 4)
+    ]
+    pacs: Any = WebPacs(Shelf(files)) if way == "web" else DicomPacs(Shelf(files))
+    with pacs.open() as where:
+        settings = (by_web if way == "web" else by_dicom)(site.home, where)
+        first, second = fetch(settings), fetch(settings)
+
+    assert first.plain() == {"named": 3, "here_before": 0, "received": 3}
+    assert second.plain() == {"named": 3, "here_before": 3, "received": 0}
+    assert len(list((site.home / "inbox").glob("??/*.dcm"))) == 3
+
+
 def test_only_what_the_query_named_is_imported(site, tmp_path):
     """Files that arrived for something else stay in the inbox, untouched."""
     labels = folder_of(tmp_path / "one", 8) / "labels.csv"
