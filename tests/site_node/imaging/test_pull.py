@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from pydicom import dcmread
 
 from compliance.errors import NotReady, Unreachable
-from site_node.imaging import pacs_web
+from hub.services.authority import make_authority
+from site_node.imaging import pacs_dimse, pacs_web
 from site_node.imaging.importing import silent
 from site_node.imaging.inbox import Fetched, Inbox
 from site_node.imaging.pacs_client import fetch_of
@@ -362,6 +365,43 @@ def test_a_full_disk_stops_a_pull_and_the_next_one_goes_on(site, monkeypatch):
                 fetch(make(site.home, where, scp_disk_floor_gb=settings_floor))
 
     assert kept(site.home) == set()
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate authority and a certificate for loopback."""
+    folder = tmp_path_factory.mktemp("tls")
+    make_authority(folder / "tls", "pacs.example", "127.0.0.1", datetime.now(UTC))
+    return folder / "tls"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", [WebPacs, DicomPacs])
+def test_beyond_this_machine_a_pacs_is_asked_by_tls_alone(site, tls, monkeypatch, way):
+    """It must show a certificate that we trust; without one nothing is asked."""
+    monkeypatch.setattr(pacs_dimse, "HERE", ())  # loopback stands in for the hospital's network
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(tls / "server.pem", tls / "server.key")
+    make = by_web if way is WebPacs else by_dicom
+    pacs = way(shelf())
+
+    with pacs.open(shown) as where:
+        with pytest.raises(Unreachable):
+            fetch(make(site.home, where))
+        assert pacs.asked == []
+        assert fetch(make(site.home, where, pacs_ca_file=tls / "ca.pem")).received == 6
+
+
+def test_a_plain_pacs_beyond_this_machine_is_not_asked(site, monkeypatch):
+    """Patient numbers do not cross the hospital's network in the open, unless somebody says so."""
+    monkeypatch.setattr(pacs_dimse, "HERE", ())
+    pacs = DicomPacs(shelf())
+
+    with pacs.open() as port:
+        with pytest.raises(Unreachable):
+            fetch(by_dicom(site.home, port))
+        assert pacs.asked == []
+        assert fetch(by_dicom(site.home, port, pacs_plain_lan=True)).received == 6
 
 
 def test_the_password_is_read_from_a_file_that_nobody_else_may_read(site, tmp_path):
