@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +38,7 @@ from tests.site_node.imaging.sender import (
     settings_for,
 )
 
+REJECTED_FOR_NOW = 2
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -240,6 +241,16 @@ def test_the_floor_is_the_disks_own(site, monkeypatch):
         stop.set()
         receiver.join()
         scp.tempfile.tempdir = None
+
+
+def test_more_callers_than_the_receiver_serves_are_told_to_come_back(site):
+    """Eight at a time; the ninth is turned away for now."""
+    settings = settings_for(site.home)
+
+    with receiving(settings), ExitStack() as stack:
+        links = [stack.enter_context(calling(settings, pictures(1))) for _ in range(9)]
+        assert [link.is_established for link in links] == [True] * 8 + [False]
+        assert links[-1].acceptor.primitive.result == REJECTED_FOR_NOW
 
 
 def test_a_class_that_no_import_reads_is_declined_before_it_is_sent(site):
