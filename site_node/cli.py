@@ -388,6 +388,9 @@ def serve(*, home: Home = None, as_json: AsJson = False) -> None:
     say = functools.partial(print, file=sys.stderr, flush=True)
     with open_site(home) as rooms, only_one(rooms.settings.home):
         say(f"{rooms.settings.site} serves; hub {rooms.settings.hub_address}.")
+        if rooms.settings.scp_allow:
+            where = f"{rooms.settings.scp_bind}:{rooms.settings.scp_port}"
+            say(f"Images are received on {where} as {rooms.settings.scp_aet}.")
         refused = threading.Event()
         supervisor = SuperNodeSupervisor(rooms.settings, bundle_refused=refused.set)
         agent = Agent(

@@ -27,7 +27,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from compliance.errors import NotReady, Unreachable
 from site_node.imaging.facts import CLASSES
 from site_node.imaging.query import Instance, Query, is_uid
-from site_node.imaging.scp import NETWORK_SECONDS, SYNTAXES, TALK_SECONDS
+from site_node.imaging.scp import NETWORK_SECONDS, OUT_OF_RESOURCES, STORED, SYNTAXES, TALK_SECONDS
 from site_node.settings import Settings
 
 FIND, GET, MOVE = (
@@ -41,6 +41,33 @@ AT_ONCE = 100
 NOT_SENT = "not_sent"
 MOST_CONTEXTS = 128
 HERE = ("127.0.0.1", "::1", "localhost")
+
+
+class Taking:
+    """What is done with each object that comes back by C-GET.
+
+    Args:
+        keep: takes a whole file and its instance number.
+    """
+
+    def __init__(self, keep: Callable[[Path, str], None]) -> None:
+        self._keep = keep
+        self.came: set[str] = set()
+        self.failed: list[Exception] = []
+
+    def __call__(self, event: Any) -> int:
+        """Keep a whole object; the status that the PACS is told."""
+        event.request._dataset_file.close()
+        path, uid = Path(event.dataset_path), str(event.request.AffectedSOPInstanceUID)
+        try:
+            self._keep(path, uid)
+        except (OSError, NotReady) as error:
+            self.failed.append(error)
+            return OUT_OF_RESOURCES
+        finally:
+            path.unlink(missing_ok=True)
+        self.came.add(uid)
+        return STORED
 
 
 class DicomPacs:
@@ -77,58 +104,31 @@ class DicomPacs:
     ) -> Iterator[tuple[Instance, str]]:
         """Fetch objects series by series; each with an empty word or why it did not come.
 
+        By C-MOVE nothing is known here of what came: the receiver of this site knows.
+
         Args:
             wanted: what to fetch.
             whole: series of which everything is wanted: asked for by their own number.
             keep: takes a whole file and its instance number.
         """
-        for (study, series), rows in groupby(wanted, lambda one: (one.study, one.series)):
-            batch = list(rows)
-            step = len(batch) if series in whole else AT_ONCE
-            for start in range(0, len(batch), step):
-                part = batch[start : start + step]
-                asked = Dataset()
-                asked.QueryRetrieveLevel = "SERIES" if series in whole else "IMAGE"
-                asked.StudyInstanceUID, asked.SeriesInstanceUID = study, series
-                if series not in whole:
-                    asked.SOPInstanceUID = [one.instance for one in part]
-                came = self._retrieve(asked, {one.kind for one in part}, keep)
+        moving, taking = self._settings.pacs_retrieve == "move", Taking(keep)
+        if not wanted:
+            return
+        kinds = {one.kind for one in wanted}
+        with self._association(MOVE if moving else GET, taking, kinds) as link:
+            for part, asked in _requests(wanted, whole):
+                if moving:
+                    _follow(link.send_c_move(asked, self._settings.scp_aet, MOVE))
+                else:
+                    _follow(link.send_c_get(asked, GET))
+                if taking.failed:
+                    raise taking.failed[0]
                 for one in part:
-                    yield one, "" if came is None or one.instance in came else NOT_SENT
-
-    def _retrieve(
-        self, asked: Dataset, kinds: set[str], keep: Callable[[Path, str], None]
-    ) -> set[str] | None:
-        """Instance numbers that came; None by C-MOVE, where the receiver knows."""
-        if self._settings.pacs_retrieve == "move":
-            with self._association(MOVE) as link:
-                _follow(link.send_c_move(asked, self._settings.scp_aet, MOVE))
-            return None
-        came: set[str] = set()
-        failed: list[Exception] = []
-
-        def take(event: Any) -> int:
-            event.request._dataset_file.close()
-            uid = str(event.request.AffectedSOPInstanceUID)
-            try:
-                keep(Path(event.dataset_path), uid)
-            except (OSError, NotReady) as error:
-                failed.append(error)
-                return 0xA700
-            finally:
-                Path(event.dataset_path).unlink(missing_ok=True)
-            came.add(uid)
-            return 0
-
-        with self._association(GET, [(evt.EVT_C_STORE, take)], kinds) as link:
-            _follow(link.send_c_get(asked, GET))
-        if failed:
-            raise failed[0]
-        return came
+                    yield one, "" if moving or one.instance in taking.came else NOT_SENT
 
     @contextmanager
     def _association(
-        self, model: str, handlers: list[Any] | None = None, kinds: Collection[str] = ()
+        self, model: str, taking: Taking | None = None, kinds: Collection[str] = ()
     ) -> Iterator[Any]:
         settings, entity = self._settings, AE(ae_title=self._settings.scp_aet)
         entity.acse_timeout = entity.connection_timeout = TALK_SECONDS
@@ -145,7 +145,7 @@ class DicomPacs:
             ae_title=str(settings.pacs_aet),
             ext_neg=roles or None,
             tls_args=_tls(settings),
-            evt_handlers=handlers or [],
+            evt_handlers=[(evt.EVT_C_STORE, taking)] if taking else [],
         )
         try:
             if not link.is_established:
@@ -155,6 +155,20 @@ class DicomPacs:
             if link.is_established:
                 link.release()
             tempfile.tempdir = before
+
+
+def _requests(wanted: list[Instance], whole: set[str]) -> Iterator[tuple[list[Instance], Dataset]]:
+    """What to ask for: a series by its number where all of it is wanted, else a hundred objects."""
+    for (study, series), rows in groupby(wanted, lambda one: (one.study, one.series)):
+        batch = list(rows)
+        step = len(batch) if series in whole else AT_ONCE
+        for start in range(0, len(batch), step):
+            part, asked = batch[start : start + step], Dataset()
+            asked.QueryRetrieveLevel = "SERIES" if series in whole else "IMAGE"
+            asked.StudyInstanceUID, asked.SeriesInstanceUID = study, series
+            if series not in whole:
+                asked.SOPInstanceUID = [one.instance for one in part]
+            yield part, asked
 
 
 def contexts_for(kinds: Collection[str]) -> list[tuple[str, list[str]]]:

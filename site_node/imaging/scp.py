@@ -10,6 +10,7 @@ design/imaging.md §3.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import resource
 import secrets
@@ -112,7 +113,8 @@ def begin(settings: Settings, taking: Taking) -> Any:
     entity.add_supported_context(Verification)
     for kind in CLASSES:
         entity.add_supported_context(kind, SYNTAXES)
-    allowed = {tuple(pair.split("@", 1)) for pair in settings.scp_allow}
+    pairs = [pair.split("@", 1) for pair in settings.scp_allow]
+    allowed = {(title, plain_address(address)) for title, address in pairs}
     try:
         server = entity.make_server(
             (settings.scp_bind, settings.scp_port),
@@ -163,10 +165,17 @@ def _no_delay(event: Any) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def plain_address(text: str) -> str:
+    """One spelling per address: IPv6 in short, and IPv4 as itself when it comes within IPv6."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def _turn_away_strangers(event: Any, allowed: set[tuple[str, str]]) -> None:
     """Reject whoever is not on the list with this title at this address."""
     peer = event.assoc.requestor
-    if (str(peer.primitive.calling_ae_title).strip(), peer.address) not in allowed:
+    caller = str(peer.primitive.calling_ae_title).strip(), plain_address(peer.address)
+    if caller not in allowed:
         event.assoc.acse.send_reject(REJECTED_FOR_GOOD, BY_USER, CALLER_UNKNOWN)
         event.assoc.kill()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class WebPacs:
         return sum(path.split("/")[-2] == "instances" for path, _ in self.asked)
 
     @contextmanager
-    def open(self) -> Iterator[str]:
+    def open(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         """Serve; the address."""
         outer = self
 
@@ -77,10 +78,13 @@ class WebPacs:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/dicom-web"
+            scheme = "https" if tls else "http"
+            yield f"{scheme}://127.0.0.1:{server.server_address[1]}/dicom-web"
         finally:
             server.shutdown()
             thread.join()
@@ -160,7 +164,7 @@ class DicomPacs:
         self.callers = ["CONSILIUM"]
 
     @contextmanager
-    def open(self) -> Iterator[int]:
+    def open(self, tls: ssl.SSLContext | None = None) -> Iterator[int]:
         """Serve; the port."""
         entity = AE(ae_title=self.TITLE)
         entity.require_called_aet, entity.require_calling_aet = True, self.callers
@@ -178,6 +182,7 @@ class DicomPacs:
         server = entity.start_server(
             ("127.0.0.1", 0),
             block=False,
+            ssl_context=tls,
             evt_handlers=[
                 (evt.EVT_C_FIND, self._find),
                 (evt.EVT_C_GET, self._get),

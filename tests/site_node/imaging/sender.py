@@ -49,7 +49,8 @@ def calling(settings: Settings, files: list[bytes], **how: Any) -> Iterator[Any]
         how: `title` of the caller, `called` title, `tls` context.
     """
     caller = AE(ae_title=how.get("title", TITLE))
-    caller.connection_timeout = caller.acse_timeout = caller.dimse_timeout = 20
+    caller.connection_timeout = caller.acse_timeout = 20
+    caller.dimse_timeout = 10
     for data in files:
         meta = dcmread(BytesIO(data), specific_tags=["SOPClassUID"])
         caller.add_requested_context(meta.SOPClassUID, meta.file_meta.TransferSyntaxUID)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from pydicom import dcmread
 
 from compliance.errors import NotReady, Unreachable
-from site_node.imaging import pacs_web
+from hub.services.authority import make_authority
+from site_node.imaging import pacs_dimse, pacs_web
 from site_node.imaging.importing import silent
 from site_node.imaging.inbox import Fetched, Inbox
 from site_node.imaging.pacs_client import fetch_of
@@ -132,6 +135,40 @@ def test_what_is_here_already_is_not_fetched_again(site, way):
     assert second.hashes == first.hashes == third.hashes
     if way == "web":
         assert pacs.fetched() == 1
+
+
+def test_of_a_series_that_is_partly_here_only_the_rest_is_asked_for(site):
+    """A series of thousand slices that broke off at the last is not sent again as a whole."""
+    one = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    held = Shelf([file_of(header("00001", n, **one), picture(n)) for n in range(1, 6)])
+    pacs = DicomPacs(held)
+    with pacs.open() as port:
+        settings = by_dicom(site.home, port)
+        assert fetch(settings).received == 5
+        lost = next((site.home / "inbox").glob("??/*.dcm"))
+        number = str(dcmread(lost).SOPInstanceUID)
+        lost.unlink()
+        told = fetch(settings)
+
+    assert (told.here_before, told.received) == (4, 1)
+    assert pacs.asked[-1].QueryRetrieveLevel == "IMAGE"
+    assert pacs.asked[-1].SOPInstanceUID == number
+
+
+@pytest.mark.parametrize("way", ["web", "get"])
+def test_two_objects_with_one_number_are_both_here(site, way):
+    """31 numbers are shared among pydicom's files; a PACS once dropped such objects in silence."""
+    files = [
+        file_of(header("00001", n, SOPInstanceUID="1.2.3.9.9"), picture(n)) for n in range(1, 4)
+    ]
+    pacs: Any = WebPacs(Shelf(files)) if way == "web" else DicomPacs(Shelf(files))
+    with pacs.open() as where:
+        settings = (by_web if way == "web" else by_dicom)(site.home, where)
+        first, second = fetch(settings), fetch(settings)
+
+    assert first.plain() == {"named": 3, "here_before": 0, "received": 3}
+    assert second.plain() == {"named": 3, "here_before": 3, "received": 0}
+    assert len(list((site.home / "inbox").glob("??/*.dcm"))) == 3
 
 
 def test_only_what_the_query_named_is_imported(site, tmp_path):
@@ -328,6 +365,43 @@ def test_a_full_disk_stops_a_pull_and_the_next_one_goes_on(site, monkeypatch):
                 fetch(make(site.home, where, scp_disk_floor_gb=settings_floor))
 
     assert kept(site.home) == set()
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate authority and a certificate for loopback."""
+    folder = tmp_path_factory.mktemp("tls")
+    make_authority(folder / "tls", "pacs.example", "127.0.0.1", datetime.now(UTC))
+    return folder / "tls"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", [WebPacs, DicomPacs])
+def test_beyond_this_machine_a_pacs_is_asked_by_tls_alone(site, tls, monkeypatch, way):
+    """It must show a certificate that we trust; without one nothing is asked."""
+    monkeypatch.setattr(pacs_dimse, "HERE", ())  # loopback stands in for the hospital's network
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(tls / "server.pem", tls / "server.key")
+    make = by_web if way is WebPacs else by_dicom
+    pacs = way(shelf())
+
+    with pacs.open(shown) as where:
+        with pytest.raises(Unreachable):
+            fetch(make(site.home, where))
+        assert pacs.asked == []
+        assert fetch(make(site.home, where, pacs_ca_file=tls / "ca.pem")).received == 6
+
+
+def test_a_plain_pacs_beyond_this_machine_is_not_asked(site, monkeypatch):
+    """Patient numbers do not cross the hospital's network in the open, unless somebody says so."""
+    monkeypatch.setattr(pacs_dimse, "HERE", ())
+    pacs = DicomPacs(shelf())
+
+    with pacs.open() as port:
+        with pytest.raises(Unreachable):
+            fetch(by_dicom(site.home, port))
+        assert pacs.asked == []
+        assert fetch(by_dicom(site.home, port, pacs_plain_lan=True)).received == 6
 
 
 def test_the_password_is_read_from_a_file_that_nobody_else_may_read(site, tmp_path):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +38,7 @@ from tests.site_node.imaging.sender import (
     settings_for,
 )
 
+REJECTED_FOR_NOW = 2
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -195,6 +196,20 @@ def test_a_known_title_from_another_address_is_refused(site):
     assert kept(site.home) == []
 
 
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("10.0.0.5", "10.0.0.5"),
+        ("::ffff:10.0.0.5", "10.0.0.5"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+def test_an_address_is_known_in_every_spelling(written, plain):
+    """A receiver that listens for IPv6 sees IPv4 callers in another spelling."""
+    assert scp.plain_address(written) == plain
+
+
 def test_at_the_floor_of_the_disk_a_sender_is_told_to_come_back(site):
     """0xA700, nothing is kept, and with room the same file is taken."""
     settings, room = settings_for(site.home), [False]
@@ -226,6 +241,16 @@ def test_the_floor_is_the_disks_own(site, monkeypatch):
         stop.set()
         receiver.join()
         scp.tempfile.tempdir = None
+
+
+def test_more_callers_than_the_receiver_serves_are_told_to_come_back(site):
+    """Eight at a time; the ninth is turned away for now."""
+    settings = settings_for(site.home)
+
+    with receiving(settings), ExitStack() as stack:
+        links = [stack.enter_context(calling(settings, pictures(1))) for _ in range(9)]
+        assert [link.is_established for link in links] == [True] * 8 + [False]
+        assert links[-1].acceptor.primitive.result == REJECTED_FOR_NOW
 
 
 def test_a_class_that_no_import_reads_is_declined_before_it_is_sent(site):
