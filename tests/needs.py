@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ def _all(*names: str) -> Callable[[], bool]:
     return lambda: all(program(name) for name in names)
 
 
+def _own_network() -> bool:
+    """Whether a process may be given a network that nobody else sees (unshare(2))."""
+    words = ["unshare", "-n", "true"] if os.geteuid() == 0 else ["unshare", "-rn", "true"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
 def _oidc() -> bool:
     return (
         program("node") is not None
@@ -89,8 +96,9 @@ COMPONENTS: dict[str, Component] = {
     ),
     "orthanc": Component(
         "C-STORE, C-GET, C-MOVE and DICOMweb against a real PACS",
-        "apt-get install orthanc orthanc-dicomweb orthanc-gdcm dcmtk iproute2",
-        _all("Orthanc", "echoscu", "ip", "unshare"),
+        "apt-get install orthanc orthanc-dicomweb orthanc-gdcm dcmtk iproute2, and let this user "
+        "make network namespaces",
+        lambda: _all("Orthanc", "echoscu", "ip", "unshare")() and _own_network(),
     ),
     "dciodvfy": Component(
         "copies of DICOM files against an independent validator",
