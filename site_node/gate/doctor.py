@@ -63,10 +63,11 @@ def examine(patient: Patient) -> list[Check]:
     if not rows[-1].well:
         return rows
     if patient.settings.joined:
-        keys = _look(patient, _keys)
-        line = (_hub, _clock) if keys.well else ()
-        rows += [keys]
-        rows += [_look(patient, question) for question in (*line, _consortium, _logs, _outbox)]
+        for question in (_keys, _hub, _clock):
+            rows.append(_look(patient, question))
+            if not rows[-1].well:
+                break
+        rows += [_look(patient, question) for question in (_consortium, _logs, _outbox)]
     return [*rows, _look(patient, _datasets)]
 
 

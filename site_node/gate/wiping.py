@@ -17,8 +17,13 @@ from compliance.errors import NotReady
 from compliance.rules.consortium.state import ConsortiumState
 from site_node.gate.journal import Journal
 
-FOLDERS = ("datasets", "inbox", "quarantine", "work", "replies", "models", "flower")
-SECRET, KEYS = "secret.key", "keys"
+NAMES = (
+    *("datasets", "inbox", "quarantine", "quarantine.csv", "work", "replies", "models", "flower"),
+    *("deidentified", "site.before.sqlite", "site.sqlite.new", "secret.key"),
+)
+"""All below a home that comes from images; databases of before an upgrade hold pseudonyms too."""
+
+KEYS = "keys"
 LEFT = "left"
 
 
@@ -53,7 +58,7 @@ def wipe(home: Path, forget: Callable[[], int], journal: Journal, *, keys: bool)
         journal: is told first.
         keys: whether the keys go too: afterwards nobody can sign for this hospital.
     """
-    wanted = [*FOLDERS, SECRET, *([KEYS] if keys else [])]
+    wanted = [*NAMES, *([KEYS] if keys else [])]
     names = [name for name in wanted if (home / name).exists()]
     journal.write("data.wiped", names=names)
     objects = forget()

@@ -18,6 +18,8 @@ from compliance.rules.logs import family_of
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import parse, seal
 from site_node.gate import wiping
+from site_node.store import schema
+from site_node.store.journal import close_store
 from site_node.wiring import Rooms
 from tests.house import House
 from tests.site_node.imaging.files import Site, all_bytes, folder_of
@@ -117,9 +119,12 @@ def test_the_hospitals_own_key_signs_no_charter_any_more(house: House) -> None:
 
 @pytest.fixture
 def full(house: House, tmp_path: Path) -> Rooms:
-    """North has really imported something, and has left."""
+    """North has really imported something, upgraded its software since, and has left."""
     rooms = house.sites[NORTH]
     Site(rooms.settings.home).take(folder_of(tmp_path / "pacs", 6))
+    close_store(rooms.store)
+    for revision in ("0001", "head"):
+        schema.move(rooms.settings.store_path, revision)
     return gone(house)
 
 
@@ -149,7 +154,7 @@ def test_what_was_curated_is_gone_and_the_records_stay(
 
     told = json.loads(capsys.readouterr().out)
     assert told["objects"] == 6
-    assert {"datasets", "secret.key"} <= set(told["names"])
+    assert {"datasets", "secret.key", "site.before.sqlite"} <= set(told["names"])
     for path, data in all_bytes(home):
         assert not [name for name in names if name in data], f"a pseudonym stands in {path}"
     assert not (home / "datasets").exists()
@@ -181,7 +186,7 @@ def test_a_no_destroys_nothing(full: Rooms, monkeypatch: pytest.MonkeyPatch) -> 
     assert (full.settings.home / "secret.key").exists()
 
 
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_power_cut_is_ended_by_the_next_try(
     full: Rooms, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
