@@ -50,7 +50,7 @@ from site_node.gate.say import (
     typed_confirmation,
     welcome_lines,
 )
-from site_node.options import AsJson, Home, Passphrase, Study, Yes, speak
+from site_node.options import AsJson, Home, ListFiles, Passphrase, Study, Yes, speak
 from site_node.store.journal import StoreFailed
 from site_node.wiring import Rooms, open_site, record_join
 
@@ -150,9 +150,7 @@ def import_folder(  # noqa: PLR0913 - one option each
         list[str] | None,
         typer.Option(help="What to fetch from the PACS, KEY=VALUE; may be given again."),
     ] = None,
-    list_files: Annotated[
-        bool, typer.Option("--list-files", help="Write quarantine.csv with paths into the home.")
-    ] = False,
+    list_files: ListFiles = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

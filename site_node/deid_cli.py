@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from site_node.gate.say import Progress
-from site_node.options import AsJson, Home, speak
+from site_node.options import AsJson, Home, ListFiles, speak
 from site_node.wiring import open_site
 
 SHOWN = 12
@@ -32,9 +32,7 @@ def deidentify(
         bool,
         typer.Option("--accept-burned-in", help="Copy pictures that may carry a name as pixels."),
     ] = False,
-    list_files: Annotated[
-        bool, typer.Option("--list-files", help="Write quarantine.csv with paths into the home.")
-    ] = False,
+    list_files: ListFiles = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

@@ -12,6 +12,9 @@ Home = Annotated[Path | None, typer.Option("--home", help="Folder of this site."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
 Study = Annotated[str, typer.Argument(help="Study or charter id, at least 6 characters.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")]
+ListFiles = Annotated[
+    bool, typer.Option("--list-files", help="Write quarantine.csv with paths into the home.")
+]
 Passphrase = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
 ]

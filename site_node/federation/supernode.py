@@ -168,6 +168,7 @@ class SuperNodeSupervisor:
                 log.flush()
                 text = line.decode(errors="replace")
                 if TAKEN in text:
+                    idle.cancel()
                     idle = threading.Timer(self._start_seconds, self._nothing_began, (keeper,))
                     idle.start()
                 elif any(sign in text for sign in BEGUN):
