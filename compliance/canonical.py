@@ -54,7 +54,7 @@ def decode(data: bytes) -> Any:
     return value
 
 
-def sha256_id(data: bytes) -> str:
+def sha256_id(data: bytes | memoryview) -> str:
     """Name bytes by their SHA-256: `sha256:` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from compliance.errors import NotReady
 from compliance.ledger.policy import Policy
 from compliance.ledger.proof import check_proof, parse_proof
-from compliance.report import watching
+from compliance.report import made, statements, watching
 from compliance.report.compare import compare, read_evidence
 from compliance.report.export import RECEIPT
 from compliance.report.request import add_words
@@ -51,17 +51,31 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_words(export)
     export.set_defaults(run=_export_elsewhere)
+    again = commands.add_parser(
+        "recompute", help="make every round's model again from kept updates (needs the hub extra)"
+    )
+    made.add_words(again)
+    again.set_defaults(run=_recompute_elsewhere)
+    told = commands.add_parser(
+        "statement", help="write a hospital's statement of its contribution, or everybody's"
+    )
+    statements.add_words(told)
+    told.set_defaults(run=_statement)
     examples = [
         (export, "export 00112233445566aa --out evidence --home /srv/consilium/hub"),
         (_verify_words(commands), "verify consilium-….zip --policy policy.txt"),
         (_proof_words(commands), "proof entry.tlog-proof --entry entry.note --policy policy.txt"),
         (_compare_words(commands), "compare from-the-hub.zip from-a-hospital.zip"),
+        (again, "recompute consilium-….zip --from /srv/consilium/hub/studies/00112233445566aa"),
+        (told, "statement consilium-….zip --site north.example --out statement.csv"),
         (_watch_words(commands), "watch mirror-folder bundles --policy policy.txt --once"),
     ]
     for command, words in examples:
         command.epilog = f"example: consilium audit {words}"
         command.add_argument("--json", action="store_true", help="print JSON for machines")
-        command.add_argument("--home", type=Path, metavar="DIR", help="for export: whose home")
+        command.add_argument(
+            "--home", type=Path, metavar="DIR", help="for export and recompute: whose home"
+        )
     return parser
 
 
@@ -122,6 +136,15 @@ def _watch_words(commands: Commands[argparse.ArgumentParser]) -> argparse.Argume
 
 def _export_elsewhere(_: argparse.Namespace) -> int:
     raise NotReady("export needs the home of a hub or a site.", "Name it with --home DIR.")
+
+
+def _recompute_elsewhere(_: argparse.Namespace) -> int:
+    raise NotReady("recompute needs the hub extra.", "Say `consilium audit recompute BUNDLE`.")
+
+
+def _statement(asked: argparse.Namespace) -> int:
+    _say(statements.write(asked, statements.log_of(asked)))
+    return 0
 
 
 def _verify(asked: argparse.Namespace) -> int:

@@ -36,9 +36,18 @@ GROUPS = {
     "study": Group(
         "dashboard.cli", "study", "A researcher's studies: propose, watch.", "dashboard", "typer"
     ),
+    "recipe": Group(
+        "site_node.recipe_cli",
+        "recipe",
+        "Recipes that no release has: sign, draft, import.",
+        "site",
+        "torch",
+    ),
     "dashboard": Group("dashboard.cli", "app", "The dashboard.", "dashboard", "streamlit"),
     "audit": Group("compliance.cli", "main", "Evidence: export, verify, proof.", "", "pydantic"),
 }
+RECOMPUTE = Group("hub.recompute_cli", "recompute", "", "hub", "sqlalchemy")
+STATEMENT = Group("hub.statement_cli", "statement", "", "hub", "typst")
 EXPORTERS = {"hub.toml": ("hub.cli", "hub"), "site.toml": ("site_node.cli", "site")}
 EXAMPLES = """examples:
   consilium site join CODE                          a hospital joins with its invitation code
@@ -75,11 +84,23 @@ def _dispatch(words: list[str]) -> int:
         raise NotReady(f"there is no command group {words[0]!r}.", f"Say one of: {known}.")
     if words[:2] == ["audit", "export"] and not {"--help", "-h"} & set(words):
         return _code(_exporter(words)(words[2:]))
+    elsewhere = _elsewhere(words)
+    if elsewhere is not None:
+        return _code(load(elsewhere)(words[2:]))
     group = GROUPS[words[0]]
     run = load(group)
     if words[0] == "audit":
         return _code(run(words[1:]))
     return _run_typer(run, words)
+
+
+def _elsewhere(words: list[str]) -> Group | None:
+    """The program behind `audit` that is not the base install's; None where that one answers."""
+    if {"--help", "-h"} & set(words):
+        return None
+    if words[:2] == ["audit", "statement"] and "--pdf" in words:
+        return STATEMENT
+    return RECOMPUTE if words[:2] == ["audit", "recompute"] else None
 
 
 def load(group: Group) -> Callable[..., object]:

@@ -30,7 +30,7 @@ class Refused(ConsiliumError):
     def __init__(
         self, rule: str, found: Any = None, agreed: Any = None, sentence: str | None = None
     ) -> None:
-        self.rule, self.found, self.agreed = rule, found, agreed
+        self.rule, self.found, self.agreed, self.sentence = rule, found, agreed, sentence
         parts = [sentence or f"Refused by rule {rule}."]
         if found is not None:
             parts.append(f"Found: {found}.")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from compliance.records.measures import folded, unfolded
 from compliance.rules.quorum import default_k, words
 from dashboard.paths import Plain, day_text, decimal, hash_text, rows, table
 
@@ -22,9 +23,6 @@ FOLLOWING = ("quorum_k", "release_k", "signatures_required", "min_sites")
 SEEDS = 5
 MEASURED = frozenset({"shapley_exact", "shapley_proxy", "shapley_sampled"})
 """Rules of shares that need measured coalitions, and so repetitions and a least share."""
-
-METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "loss")
-"""What every recipe measures; with a baseline also `local.` and the same."""
 
 
 def agreed_of(answers: Answers, sites: Sequence[str]) -> Plain:
@@ -104,9 +102,9 @@ def _evaluation(answers: Answers) -> Plain:
     """Only where it was asked; else the hub takes what the recipe measures."""
     if not answers.get("metrics"):
         return {}
-    chosen = list(answers["metrics"])
-    primary = answers.get("primary") or chosen[0]
     subgroups = list(answers.get("subgroups") or [])
+    chosen = unfolded(list(answers["metrics"]), subgroups)
+    primary = answers.get("primary") or chosen[0]
     return {"evaluation": {"primary": primary, "metrics": chosen, "subgroups": subgroups}}
 
 
@@ -120,7 +118,8 @@ def answers_of(plain: Plain) -> Answers:
     }
     release, told = table(plain, "release"), table(plain, "evaluation")
     answers |= {name: release[name] for name in ("outputs", "veto") if name in release}
-    answers |= {name: told[name] for name in ("primary", "metrics", "subgroups") if name in told}
+    answers |= {name: told[name] for name in ("primary", "subgroups") if name in told}
+    answers |= {"metrics": folded(told["metrics"])} if "metrics" in told else {}
     answers |= {"release_k": release["k"]} if release.get("k") else {}
     for name in DATES:
         if plain.get(name):

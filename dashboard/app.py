@@ -10,6 +10,7 @@ from dashboard import session, words
 from dashboard.hub_client import open_hub
 
 RESEARCH, AUDIT, OPERATE = ("researcher",), ("auditor",), ("admin",)
+READ_COUNTS = (*RESEARCH, *AUDIT, *OPERATE)
 
 
 def run() -> None:
@@ -40,6 +41,7 @@ def _pages(who: session.Identity) -> dict[str, list[Page]]:
         "Work": [
             page_of("home", "Home", "home", ""),
             page_of("studies", "Studies", "labs", "studies"),
+            page_of("counts", "How many", "groups", "counts", *READ_COUNTS),
             page_of("draft", "New study", "edit_document", "draft", *RESEARCH),
             page_of("study", "Study", "lab_research", "study", hidden=True),
         ],

@@ -60,7 +60,7 @@ class Asking:
         st.session_state[key] = min(max(int(st.session_state[key]), low), high)
         return int(self._keep(name, st.slider(label, low, high, key=key, help=help_)))
 
-    def follow(self, name: str, of: int) -> None:
+    def follow(self, name: str, of: int | str) -> None:
         """Let an answer start from its default again when what it counts has another number."""
         if self.answers.get(f"{name}|of", of) != of:
             self.answers[name] = None

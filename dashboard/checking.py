@@ -16,6 +16,7 @@ from compliance.errors import Malformed, NotProven, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
 from compliance.ledger.policy import Policy
 from compliance.rules.logs import State, family_of
+from compliance.rules.state import StudyState
 from compliance.signing.note import parse
 from dashboard.remembered import Forked, Grown, Memory, only_grew
 
@@ -197,6 +198,12 @@ def further(found: Checked, log: str, newer: Sequence[bytes]) -> State:
         Refused, Malformed: one of them breaks a rule.
     """
     return family_of(log).replay([*found.entries, *newer])
+
+
+def study_state(found: Checked | None) -> StudyState | None:
+    """Where a study stands by the fold over its checked entries; None where nothing is believed."""
+    state = found.state if found is not None else None
+    return state if isinstance(state, StudyState) else None
 
 
 def vanished(memory: Memory, log: str) -> Checked | None:

@@ -29,6 +29,24 @@ OUTPUTS: dict[str, str] = {
     "metrics_only": "Measured values only",
 }
 
+AGGREGATORS: dict[str, str] = {
+    "fedavg": "Mean, by cases",
+    "clipped_mean": "Mean, long updates cut to the median length",
+    "trimmed_mean": "Mean without the ends",
+    "median": "Median",
+    "nnm_trimmed": "Mixing with the nearest, then mean without the ends",
+    "fltrust": "Trust by a reference data set",
+}
+"""Rules of aggregation; what may be said of each is in `compliance.rules.honest`."""
+
+SERVERS: dict[str, str] = {
+    "none": "None: the result is the step",
+    "avgm": "Momentum (FedAvgM)",
+    "adam": "Adam (FedAdam)",
+    "yogi": "Yogi (FedYogi)",
+    "adagrad": "Adagrad (FedAdagrad)",
+}
+
 SHARES: dict[str, str] = {
     "cases": "By the cases of each round",
     "equal": "Equal parts for all who took part",

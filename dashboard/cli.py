@@ -15,12 +15,13 @@ import typer
 
 from compliance.errors import NotReady, Refused
 from compliance.records.reasons import Stopped
-from dashboard import records_cli, rules_cli
+from dashboard import amend_cli, counts_cli, records_cli, rules_cli
 from dashboard.desk import read_draft, read_narrative
 from dashboard.hub_client import HubClient
 from dashboard.options import AsJson, Charter, Home, Passphrase, Password, Study, desk_of
 from dashboard.say import is_for, passphrase_of, password_of, remark_of, say, show_findings
 from dashboard.settings import load_settings, private_surroundings
+from dashboard.starting import read_start
 from dashboard.watch import PATIENCE, Teller, Watcher, exit_code, metric_lines
 
 app = typer.Typer(
@@ -54,6 +55,9 @@ def serve(  # noqa: PLR0913 - one option each
     policy_file: Annotated[
         Path | None, typer.Option(help="Witness policy from outside the hub, or a folder of them.")
     ] = None,
+    site: Annotated[
+        bool, typer.Option("--site", help="The console of the site in this home; no hub is asked.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve the dashboard until ended; on loopback, behind the reverse proxy.
@@ -65,12 +69,25 @@ def serve(  # noqa: PLR0913 - one option each
         home,
         **{name: path.resolve() if path else None for name, path in files.items()},
         **{"hub_url": hub_url, "bind": bind, "port": port, "public_url": public_url},
+        mode="site" if site else None,
     )
     words = f"The dashboard answers at {settings.origin} (hub: {settings.hub_url})."
     with private_surroundings():  # before Streamlit is loaded: it looks around when it is
+        if settings.mode == "site":
+            from dashboard.console_serve import serve_console
+
+            serve_console(settings, lambda link: say(link, _console_words(link), as_json=as_json))
+            return
         from dashboard.serve import serve as run
 
         run(settings, lambda: say({"address": settings.origin}, words, as_json=as_json))
+
+
+def _console_words(told: dict[str, str]) -> str:
+    return (
+        f"Open within 10 minutes; the link works once:\n  {told['link']}\n"
+        "It ends by itself after 60 minutes without a click, or with Ctrl-C."
+    )
 
 
 @study.command()
@@ -137,16 +154,22 @@ def key(*, passphrase_file: Passphrase = None, home: Home = None, as_json: AsJso
 def propose(
     charter: Charter,
     *,
+    start: Annotated[
+        Path | None, typer.Option(help="First weights: a .safetensors file, or bare .f32 values.")
+    ] = None,
     passphrase_file: Passphrase = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose a charter to the hospitals; each rule that refuses is named.
 
-    Example: consilium study propose charter.yaml
+    Example: consilium study propose charter.yaml --start pretrained.safetensors
     """
     desk, draft = desk_of(home), read_draft(charter)
+    given = None if start is None else read_start(start)
     with desk.open_hub() as hub:
+        if given is not None:
+            draft["start_model"] = {"file": hub.hand_in_start(given)}
         refused = [row for row in hub.check(draft) if not row["allowed"]]
         if refused:
             if as_json:
@@ -154,7 +177,7 @@ def propose(
             show_findings(refused, draft, err=True)
             typer.echo("Nothing was proposed. Correct these points, then propose again.", err=True)
             raise typer.Exit(1)
-        made = desk.propose(hub, draft, passphrase_of(passphrase_file))
+        made = desk.propose(hub, draft, passphrase_of(passphrase_file), given)
     plain = {name: made[name] for name in ("study", "charter_id", "signed")}
     words = (
         f"Proposed as study {made['study']} ({made['signed']}).\nCharter {made['charter_id']}\n"
@@ -295,6 +318,30 @@ def recipe(
     say({"recipe": str(out)}, f"Written: {out}", as_json=as_json)
 
 
+@study.command("bring-recipe")
+def bring_recipe(
+    document: Annotated[Path, typer.Argument(help="A recipe made with `consilium recipe`.")],
+    *,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a recipe to the hub, which has no code for it: the document says all it needs.
+
+    Example: consilium study bring-recipe recipe.json
+    """
+    try:
+        data = document.read_bytes()
+    except OSError as error:
+        raise NotReady(f"{document} cannot be read ({error.strerror}).", "Name it.") from None
+    with desk_of(home).open_hub() as hub:
+        made = hub.bring_recipe(data)
+    named = f"{made['document']['id']} {made['document']['version']}"
+    words = (
+        f"Recipe {named}, {made['sha256']}. In a draft: recipe: {{id: {made['document']['id']}}}"
+    )
+    say(made, words, as_json=as_json)
+
+
 @study.command("list")
 def list_studies(*, home: Home = None, as_json: AsJson = False) -> None:
     """List every study with where it stands.
@@ -316,7 +363,13 @@ def list_studies(*, home: Home = None, as_json: AsJson = False) -> None:
 records_cli.add_to(study)
 
 
+counts_cli.add_to(study)
+
+
 rules_cli.add_to(study, desk_of)
+
+
+amend_cli.add_to(study)
 
 
 def _primary(hub: HubClient, row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import tomllib
@@ -18,14 +19,18 @@ import yaml
 
 from compliance.canonical import sha256_id
 from compliance.errors import ConsiliumError, Malformed, NotProven, NotReady, Refused
-from compliance.records.envelope import write_event
+from compliance.records.counts import COUNTS
+from compliance.records.envelope import parse_event, write_event
 from compliance.records.sealed import Sealed, seal_payload
 from compliance.records.types import time_text
+from compliance.rules.amending import amended
+from compliance.rules.fold import replay
 from compliance.signing.keyfile import read_key, read_public, write_key
 from compliance.signing.keys import SigningKey
 from compliance.signing.note import seal
 from dashboard.hub_client import HubClient
 from dashboard.narrating import narrative_from
+from dashboard.starting import check_start
 
 PREFIX = 6
 TYPED = 8
@@ -115,13 +120,44 @@ class Desk:
             raise NotReady(f"{said} with {asked}.", "Look at `consilium study list`.")
         return found[0]
 
-    def propose(self, hub: HubClient, draft: Plain, passphrase: str | None) -> Plain:
-        """Propose a draft: self-signed where an own key is registered, else hub-attested."""
+    def propose(
+        self, hub: HubClient, draft: Plain, passphrase: str | None, start: bytes | None = None
+    ) -> Plain:
+        """Propose a draft: self-signed where an own key is registered, else hub-attested.
+
+        Args:
+            hub: where to.
+            draft: of the charter.
+            passphrase: of the own key.
+            start: the file of start weights that was handed in, to be compared with the text.
+
+        Raises:
+            NotProven: the hub wrote another start model into the charter.
+        """
         key = self._own_key(hub, passphrase)
         if key is None:
-            return hub.propose(draft) | {"signed": "hub-attested"}
+            made = hub.propose(draft)
+            if start is not None:
+                check_start(hub.recipe, base64.b64decode(made["text_base64"]), start)
+            return made | {"signed": "hub-attested"}
         text = hub.propose_dry(draft)
+        if start is not None:
+            check_start(hub.recipe, text, start)
         return hub.propose(text=text, signature=key.line(text)) | {"signed": "self-signed"}
+
+    def ask(self, hub: HubClient, words: Plain, passphrase: str | None) -> Plain:
+        """Ask every hospital how many: self-signed where an own key is registered.
+
+        Raises:
+            NotProven: the hub wrote another question than was asked.
+        """
+        key = self._own_key(hub, passphrase)
+        if key is None:
+            return hub.ask_counts(words) | {"signed": "hub-attested"}
+        text = hub.ask_counts_dry(words)
+        if parse_event(text, kinds=COUNTS).body.plain() != words:
+            raise NotProven("question", "the hub wrote another question than was asked.")
+        return hub.ask_counts_signed(text, key.line(text)) | {"signed": "self-signed"}
 
     def stop(
         self,
@@ -166,6 +202,41 @@ class Desk:
         return {
             "index": index, "sealed": told.commitment if told else None, "signed": "self-signed",
         }  # fmt: skip
+
+    def amend(
+        self, hub: HubClient, row: Plain, changes: Plain, passphrase: str | None
+    ) -> Plain | None:
+        """Lay a changed charter before the hospitals with the own key; None without one.
+
+        The charter in force is that of the log, by this desk's own fold.
+
+        Raises:
+            Refused: what would change cannot, or a rule of the log says no.
+        """
+        key = self._own_key(hub, passphrase)
+        if key is None:
+            return None
+        study = row["study"]
+        state = replay(hub.entries(study, 0, int(hub.state(study)["size"])))
+        said = {"charter": amended(state.charter, changes).plain(), "previous": state.version_id}
+        text = write_event(
+            "charter.amended",
+            said,
+            time=time_text(self._clock()),
+            actor=key.name,
+            log=row["charter_id"],
+            nonce=self._nonce(),
+        )
+        told = hub.propose_motion(study, text, key.line(text))
+        return {name: told[name] for name in ("id", "state", "wanting")}
+
+    def confirmed(
+        self, hub: HubClient, action: str, subject: str, body: Plain, ask: Callable[[], str]
+    ) -> Plain:
+        """Prepare an act and say yes to it, with the password that `ask` gives."""
+        intent = hub.prepare(action, subject, body)
+        password = ask() if intent["needs_step_up"] else None
+        return dict(hub.confirm(intent["id"], password, intent["typed"])["result"])
 
     def recipe(self, hub: HubClient, row: Plain) -> bytes:
         """The recipe's document that the charter names, checked against its hash.

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from compliance.errors import Malformed
-from dashboard import agreeing, legal_block
+from dashboard import aggregating, agreeing, legal_block, noise, starting
+from dashboard.fitting import DRAWN
 from dashboard.paths import Plain, codes, decimal, inner, paper, put, rows, table, without
 
 Answers = dict[str, Any]
@@ -43,13 +44,14 @@ COUNTS: dict[str, tuple[str, int, int]] = {
 }
 """Hyper-parameters that the form asks: label, and bounds as in `compliance.records.recipe`."""
 
-ASKED_CHANGES = (*NUMBERS, *COUNTS, "class_weights")
+ASKED_CHANGES = (*NUMBERS, *COUNTS, "class_weights", "dp")
 ASKED = frozenset(
     {"title", "summary", "recipe", "datasets", "max_rounds", "round_seconds", "min_examples",
      "min_cell", "min_sites", "signatures_required", "purpose", "legal", "quorum", "release",
-     "contribution", "evaluation", "documents", "starts", "expires", "retention_until"}
+     "contribution", "evaluation", "documents", "starts", "expires", "retention_until",
+     "aggregator", "dp", "start_model"}
 )  # fmt: skip
-"""Fields that the form asks; others of a kept draft (`aggregator`, `dp`) go along unchanged."""
+"""Fields that the form asks; others of a kept draft go along unchanged."""
 
 WITH_DISEASE = ("DS", "MDS")
 """Uses that name a disease; with another use it is refused."""
@@ -67,10 +69,19 @@ def recipe_changes(document: Plain, answers: Answers) -> Plain:
         if given is None or (own is not None and float(own) == float(given)):
             continue
         put(changes, path, given if path in COUNTS else decimal(given))
-    balanced = answers.get("recipe.class_weights")
+    classes = answers.get("recipe|classes")
+    if classes and classes != document["classes"]:
+        changes["classes"] = list(classes)
+    balanced = None if document["task"] == DRAWN else answers.get("recipe.class_weights")
     if balanced is not None and balanced != document["class_weights"]:
         changes["class_weights"] = balanced
+    noise.change(changes, document, answers)
     return changes
+
+
+def classes_of(document: Plain, answers: Answers) -> list[str]:
+    """The classes that will be trained: those of the chosen data, else of the recipe."""
+    return list(recipe_changes(document, answers).get("classes") or document["classes"])
 
 
 def draft_of(answers: Answers, recipes: Sequence[Plain]) -> Plain:
@@ -95,6 +106,9 @@ def draft_of(answers: Answers, recipes: Sequence[Plain]) -> Plain:
         "signatures_required": min(int(answers.get("signatures_required") or count), max(count, 1)),
         "purpose": purpose_of(answers),
         **agreeing.agreed_of(answers, sites),
+        **aggregating.aggregator_of(answers),
+        **starting.start_of(answers),
+        **noise.terms_of(answers),
         "legal": legal_block.legal_of(answers, sites),
         **answers.get("unasked", {}),
     }
@@ -114,6 +128,7 @@ def purpose_of(answers: Answers) -> Plain:
 def _dataset(answers: Answers, site: str, name: str) -> Plain:
     """A data set with the decision of its hospital's data access committee, if one is named."""
     row = {"site": site, "id": name, **answers.get(f"dataset|{site}|{name}", {})}
+    row |= noise.row_of(answers, site, name)
     given = (answers.get(f"dac|{site}|{name}|{part}") for part in ("ref", "sha256"))
     decision = paper(*given)
     return row | ({"dac": decision} if decision else {})
@@ -133,7 +148,7 @@ def answers_of(draft: Mapping[str, Any]) -> Answers:
     recipe = table(plain, "recipe")
     answers["recipe"] = recipe.get("id")
     changes = table(recipe, "changes")
-    for path in ASKED_CHANGES:
+    for path in (*NUMBERS, *COUNTS, "class_weights"):
         value = inner(changes, path)
         if value is not None:
             answers[f"recipe.{path}"] = float(value) if path in NUMBERS else value
@@ -143,6 +158,7 @@ def answers_of(draft: Mapping[str, Any]) -> Answers:
     answers["disease"] = ", ".join(inner(plain, "purpose.disease") or [])
     return (
         answers | _dataset_answers(plain) | agreeing.answers_of(plain)
+        | aggregating.answers_of(plain) | starting.answers_of(plain) | noise.answers_of(plain)
         | legal_block.answers_of(plain)
     )  # fmt: skip
 
@@ -151,9 +167,10 @@ def _dataset_answers(plain: Plain) -> Answers:
     answers: Answers = {"datasets": []}
     for row in rows(plain, "datasets"):
         name = f"{row.pop('site', '')}|{row.pop('id', '')}"
-        decision = row.pop("dac", None) or {}
+        decision, cap = row.pop("dac", None) or {}, row.pop("epsilon", None)
         answers["datasets"].append(name)
         answers[f"dataset|{name}"] = row
+        answers |= {} if cap is None else {f"cap|{name}": float(cap)}
         answers |= {f"dac|{name}|{part}": decision.get(part) for part in ("ref", "sha256")}
     return answers
 

@@ -71,29 +71,12 @@ class Forms:
             ("/confirm", self._confirm, "POST"),
             ("/ticket/{number}", self._ticket, "GET"),
         ]
-        routes = [Route(path, self._guarded(page), methods=[verb]) for path, page, verb in table]
+        origin = self._settings.origin
+        routes = [
+            Route(path, guarded(page, origin, _trouble), methods=[verb])
+            for path, page, verb in table
+        ]
         return Starlette(routes=routes)
-
-    def _guarded(self, page: Page) -> Page:
-        """Turn an error of the family into a page, and take forms from our own pages only."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                if request.method == "POST":
-                    self._from_our_page(request)
-                return await page(request)
-            except ConsiliumError as error:
-                return _trouble(error)
-
-        return guarded
-
-    def _from_our_page(self, request: Request) -> None:
-        if request.headers.getlist("origin") != [self._settings.origin]:
-            raise Refused(
-                "form.origin",
-                sentence=f"This form came from elsewhere. Open {self._settings.origin} and "
-                "begin there; nothing was done.",
-            )
 
     # ------------------------------------------------------------------ in and out
 
@@ -104,7 +87,7 @@ class Forms:
         return _html(_login_form(self._safe_next(request.query_params.get("next", "/"))))
 
     async def _login(self, request: Request) -> Response:
-        told = await _fields(request)
+        told = await fields_of(request)
         there = self._safe_next(told.get("next", "/"))
         try:
             return await self._sign_in(told.get("name", ""), told.get("password", ""), there)
@@ -148,7 +131,7 @@ class Forms:
         return await self._enrol_form(request.query_params.get("code", ""))
 
     async def _enrol(self, request: Request) -> Response:
-        told = await _fields(request)
+        told = await fields_of(request)
         code, password = told.get("code", ""), told.get("password", "")
         if password != told.get("again"):
             return await self._enrol_form(code, "The two passwords differ.", 400)
@@ -189,7 +172,7 @@ class Forms:
         return await self._confirm_form(request, number, self._back(request))
 
     async def _confirm(self, request: Request) -> Response:
-        told = await _fields(request)
+        told = await fields_of(request)
         number, back = told.get("intent", ""), self._safe_next(told.get("back", "/"))
         token = self._token(request)
 
@@ -274,7 +257,8 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
     await _trouble(Unreachable("the hub does not answer."))(scope, receive, send)
 
 
-async def _fields(request: Request) -> dict[str, str]:
+async def fields_of(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent; a large one is refused unread."""
     data = bytearray()
     async for part in request.stream():
         data += part
@@ -282,6 +266,30 @@ async def _fields(request: Request) -> dict[str, str]:
             raise Refused("request.size", sentence="This form is too large; nothing was done.")
     found = parse_qs(data.decode("utf-8", "replace"), max_num_fields=20)
     return {name: values[0] for name, values in found.items()}
+
+
+def guarded(page: Page, origin: str, trouble: Callable[[ConsiliumError], Response]) -> Page:
+    """Turn an error of the family into a page, and take forms from our own pages only.
+
+    Args:
+        page: answers a request.
+        origin: of our own pages.
+        trouble: makes the page of an error.
+    """
+
+    async def answer(request: Request) -> Response:
+        try:
+            if request.method == "POST" and request.headers.getlist("origin") != [origin]:
+                raise Refused(
+                    "form.origin",
+                    sentence=f"This form came from elsewhere. Open {origin} and begin there; "
+                    "nothing was done.",
+                )
+            return await page(request)
+        except ConsiliumError as error:
+            return trouble(error)
+
+    return answer
 
 
 def _html(text: str, status: int = 200) -> HTMLResponse:

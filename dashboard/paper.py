@@ -23,6 +23,11 @@ label { display: block; margin: 1rem 0 .25rem; font-weight: 600; }
 .hint { font-weight: 400; color: var(--soft); }
 input { width: 100%; padding: .6rem .75rem; font: inherit; color: inherit; background: #fff;
   border: 1px solid #6b7280; border-radius: .4rem; }
+fieldset { margin: 1rem 0 0; padding: 0; border: 0; }
+legend { padding: 0; font-weight: 600; }
+fieldset label { display: flex; gap: .6rem; align-items: center; margin: 0; padding: .35rem 0;
+  font-weight: 400; }
+input[type=radio] { flex: none; width: 1.15rem; height: 1.15rem; margin: 0; }
 input:focus, button:focus, a:focus { outline: 3px solid #8db2f5; outline-offset: 1px; }
 button, a.button { display: block; width: 100%; margin-top: 1.5rem; padding: .7rem 1rem;
   font: inherit; font-weight: 600; text-align: center; text-decoration: none;
@@ -94,6 +99,22 @@ def field(name: str, label: str, *, kind: str = "text", hint: str = "", **more: 
         f'<label for="{name}">{escape(label)}{note}</label>'
         f'<input id="{name}" name="{name}" type="{kind}" required{extra}>'
     )
+
+
+def choice(name: str, label: str, options: Sequence[tuple[str, str]]) -> str:
+    """One of a few words, all of them in sight.
+
+    Args:
+        name: of the field.
+        label: what is asked.
+        options: the word that is sent, and how people read it.
+    """
+    rows = (
+        f'<label><input type="radio" name="{name}" value="{escape(value)}" required>'
+        f"<span>{escape(words)}</span></label>"
+        for value, words in options
+    )
+    return f"<fieldset><legend>{escape(label)}</legend>{''.join(rows)}</fieldset>"
 
 
 def form(action: str, button: str, *parts: str, **hidden: str) -> str:

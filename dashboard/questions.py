@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import quote
 
+from compliance.canonical import sha256_id
 from compliance.errors import Malformed
 from compliance.ledger.tiles import WIDTH, parse_entry_bundle
 from dashboard.answers import decoded, read_json
 
 PREFIX = "/api/v1"
+PIECE = 1 << 20
 
 Plain = dict[str, Any]
 
@@ -87,6 +89,10 @@ class Questions(ABC):
         """Every hospital with its state."""
         return list(self._get("/sites"))
 
+    def ready(self) -> Plain:
+        """Whether studies can run, and how long the hub's own certificate counts."""
+        return dict(self._get("/readyz"))
+
     def datasets(self) -> list[Plain]:
         """The newest version of every data set."""
         return list(self._get("/datasets"))
@@ -94,6 +100,10 @@ class Questions(ABC):
     def recipes(self) -> list[Plain]:
         """Every recipe with its document."""
         return list(self._get("/recipes"))
+
+    def bring_recipe(self, document: bytes) -> Plain:
+        """Bring a whole recipe: `{sha256, document}` as the hub keeps it."""
+        return dict(read_json(self._call("POST", "/recipes/brought", raw=document)))
 
     def recipe(self, sha256: str) -> bytes:
         """The bytes of a recipe; the caller compares their hash."""
@@ -110,6 +120,35 @@ class Questions(ABC):
     def motions(self) -> list[Plain]:
         """Texts that wait for signatures, and the last that were carried."""
         return list(self._get("/motions"))
+
+    def propose_motion(self, log: str, text: bytes, line: str) -> Plain:
+        """Lay a text before the hospitals with the first signature; the motion."""
+        encoded = base64.b64encode(text).decode()
+        return self._post("/motions", {"log": log, "text_base64": encoded, "line": line})
+
+    # ------------------------------------------------------------------ how many
+
+    def counts(self) -> list[Plain]:
+        """The newest questions how many, and what each hospital told."""
+        return list(self._get("/counts"))
+
+    def count_words(self) -> dict[str, list[str]]:
+        """Words that a question can have: those of the data sets on offer."""
+        return dict(self._get("/counts/words"))
+
+    def ask_counts(self, words: Plain) -> Plain:
+        """Ask every hospital (hub-attested); returns the question as in the list."""
+        return self._post("/counts", {"words": words})
+
+    def ask_counts_dry(self, words: Plain) -> bytes:
+        """The text of a question, which an own key signs."""
+        answer = self._post("/counts", {"words": words, "dry": True})
+        return decoded(answer.get("text_base64"), "the question's text")
+
+    def ask_counts_signed(self, text: bytes, line: str) -> Plain:
+        """Ask every hospital (self-signed)."""
+        encoded = base64.b64encode(text).decode()
+        return self._post("/counts", {"text_base64": encoded, "line": line})
 
     # ------------------------------------------------------------------ charters
 
@@ -136,6 +175,17 @@ class Questions(ABC):
             return self._post("/charters", {"text_base64": encoded, "signature": signature})
         return self._post("/charters", {"draft": draft or {}})
 
+    def hand_in_start(self, data: bytes) -> str:
+        """Hand in start weights, in pieces; returns the name by which a draft names them."""
+        name = sha256_id(data)
+        for at in range(0, len(data), PIECE):
+            query = {"at": at, "of": len(data)}
+            piece = data[at : at + PIECE]
+            told = read_json(self._call("POST", f"/starts/{safe(name)}", query=query, raw=piece))
+            if dict(told).get("whole"):
+                break
+        return name
+
     def launch(self, charter_id: str) -> Plain:
         """Write entry 0 and let the study run: `{study, log, charter_id}`."""
         return self._post(f"/charters/{safe(charter_id)}/launch", {})
@@ -150,6 +200,15 @@ class Questions(ABC):
     def card(self, study: str) -> bytes:
         """The card of the released model; its hash stands in the log."""
         return self._call("GET", f"/studies/{safe(study)}/card")
+
+    def statement(self, study: str, site: str | None = None) -> bytes:
+        """The statement of contributions as PDF, of one hospital or of all."""
+        path = f"/studies/{safe(study)}/statement"
+        return self._call("GET", f"{path}/{safe(site)}" if site else path)
+
+    def papers(self, study: str) -> list[Plain]:
+        """The papers of the released model: `[{name, text, sha256}]`."""
+        return list(self._get(f"/studies/{safe(study)}/papers"))
 
     # ------------------------------------------------------------------ logs
 

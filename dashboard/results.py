@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from dashboard import paper
+from dashboard import paper, style
 
 Result = dict[str, Any]
 ONCE = "It is shown only here; copy it before you leave this page."
@@ -80,6 +80,14 @@ def _launched(_: str, result: Result, __: str) -> list[str]:
     return [paper.good_news(words), paper.facts(rows), paper.link(there, "Follow it live")]
 
 
+def _amended(_: str, result: Result, __: str) -> list[str]:
+    waits = ", ".join(result["wanting"]) or "nobody"
+    words = "The changed charter waits for the hospitals. Each reads the difference and signs."
+    rows = [("Text", _short(str(result["id"]))), ("Could still sign", waits)]
+    there = paper.link("/consortium", "See what waits")
+    return [paper.good_news(words), paper.facts(rows), there]
+
+
 def _stopped(_: str, result: Result, __: str) -> list[str]:
     return [paper.good_news("The study is stopped."), _entry(result), _remark(result)]
 
@@ -101,7 +109,16 @@ def _released(_: str, result: Result, __: str) -> list[str]:
 
 
 def _downloaded(_: str, result: Result, __: str) -> list[str]:
-    return [paper.good_news("The model file is ready."), *_ticket(result)]
+    rows = [("File", str(result["name"])), ("Size", style.size(int(result["bytes"])))]
+    rows.append(("SHA-256 of the file", str(result["sha256"])))
+    return [paper.good_news("The file is ready."), paper.facts(rows), *_ticket(result)]
+
+
+def _asked_how_many(subject: str, result: Result, _: str) -> list[str]:
+    words = "Every hospital is asked. Answers come as each hospital next looks at the hub."
+    there = f"/counts?id={quote(str(result['question']))}"
+    facts = paper.facts([("Asked", subject)])
+    return [paper.good_news(words), facts, paper.link(there, "See the answers")]
 
 
 def _reviewed(_: str, result: Result, __: str) -> list[str]:
@@ -163,11 +180,13 @@ def _short(name: str) -> str:
 TOLD: dict[str, Callable[[str, Result, str], list[str]]] = {
     "charter.propose": _proposed,
     "charter.launch": _launched,
+    "charter.amend": _amended,
     "study.stop": _stopped,
     "export.create": _exported,
     "model.release": _released,
     "model.download": _downloaded,
     "review.note": _reviewed,
+    "counts.ask": _asked_how_many,
     "study.destroy.prepare": _asked,
     "study.destroy": _destroyed,
     "site.invite": _invited,
@@ -175,13 +194,14 @@ TOLD: dict[str, Callable[[str, Result, str], list[str]]] = {
     "person.erase": _erased,
 }
 
-FROM_A_STUDY = ("study.stop", "export.create", "model.release", "model.download", "review.note",
-                "study.destroy.prepare")  # fmt: skip
+FROM_A_STUDY = ("charter.amend", "study.stop", "export.create", "model.release",
+                "model.download", "review.note", "study.destroy.prepare")  # fmt: skip
 
 PAGES = {
     "study.destroy": "/studies",
     "charter.propose": "/studies",
     "charter.launch": "/studies",
+    "counts.ask": "/counts",
     "site.invite": "/sites",
     "user.add": "/admin",
     "person.erase": "/admin",

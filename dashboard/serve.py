@@ -81,16 +81,24 @@ def options(settings: Settings) -> dict[str, Any]:
 
 def create_app(settings: Settings, script: Path = SCRIPT) -> ASGIApp:
     """Put gate, plain pages and Streamlit together; the options must be set before."""
-    bootstrap.load_config_options(options(settings))
-    pages = st.App(script, secrets=session.handed_over(settings), on_script_error=_panel)
-    page = Path(st.__file__).with_name("static") / "index.html"
     return guarded(
-        pages,
+        create_pages(settings, script),
         settings=settings,
         gate_hub=GateClient(settings.hub_url, settings.ca_file),
         open_hub=lambda token: HubClient(settings.hub_url, settings.ca_file, lambda: token),
-        script_hashes=inline_script_hashes(page),
+        script_hashes=script_hashes(),
     )
+
+
+def create_pages(settings: Settings, script: Path) -> ASGIApp:
+    """Streamlit with every option set, deaf to its surroundings; no gate stands before it yet."""
+    bootstrap.load_config_options(options(settings))
+    return st.App(script, secrets=session.handed_over(settings), on_script_error=_panel)
+
+
+def script_hashes() -> list[str]:
+    """The inline scripts that Streamlit's installed page has."""
+    return inline_script_hashes(Path(st.__file__).with_name("static") / "index.html")
 
 
 def guarded(
@@ -130,24 +138,34 @@ def serve(settings: Settings, ready: Callable[[], None]) -> None:
     Raises:
         NotReady: the port is taken, or the hub's certificate cannot be read.
     """
-    with _door(settings.bind, settings.port) as door:
-        app = create_app(settings)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=MESSAGE_MIB * MIB,
-            proxy_headers=False,
-            timeout_graceful_shutdown=3,
-        )
+    with open_door(settings.bind, settings.port) as door:
+        server = server_of(create_app(settings))
         ready()
-        uvicorn.Server(config).run([door])
+        server.run([door])
 
 
-def _door(host: str, port: int) -> socket.socket:
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """The server of this process; it writes no addresses down, and ends when asked to."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_MIB * MIB,
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+    )
+    return uvicorn.Server(config)
+
+
+def open_door(host: str, port: int) -> socket.socket:
+    """Listen before anything else is done.
+
+    Raises:
+        NotReady: the port is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     door = socket.socket(family)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

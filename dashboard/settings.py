@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     home: Path = Field(description="Folder for what this dashboard remembers: checked checkpoints.")
+    mode: Literal["hub", "site"] = Field(
+        "hub", description="Whom it asks: the hub, or (`site`) the site of this home: the console."
+    )
     hub_url: str = Field("https://127.0.0.1:8443", description="Address of the hub, https only.")
     ca_file: Path | None = Field(
         None, description="Certificate that vouches for the hub; without it the system's own."
@@ -82,6 +85,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _console_on_loopback_only(self) -> Self:
+        host = urlsplit(self.origin).hostname or ""
+        if self.mode == "site" and not (is_loopback(host) and is_loopback(self.bind)):
+            raise ValueError("a site's console answers on this machine only; leave bind as it is")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -112,6 +122,8 @@ class Settings(BaseSettings):
     @property
     def cookie(self) -> str:
         """Name of the session cookie; on loopback with the port, since cookies ignore ports."""
+        if self.mode == "site":
+            return f"consilium_console_{self.port}"
         return SECURE_COOKIE if self.secure else f"consilium_demo_{self.port}"
 
 

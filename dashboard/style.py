@@ -6,6 +6,7 @@ and again in a test).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -39,6 +40,13 @@ BADGES: dict[str, tuple[str, str]] = {
     "up": (":material/check_circle:", "green"),
     "silent": (":material/signal_disconnected:", "orange"),
     "suspended": (":material/block:", "red"),
+    "key_refused": (":material/key_off:", "red"),
+    "clock_refused": (":material/schedule:", "red"),
+    "update_required": (":material/update_disabled:", "red"),
+    "certificate_ended": (":material/gpp_bad:", "red"),
+    "certificate_soon": (":material/gpp_maybe:", "orange"),
+    "restored": (":material/restore:", "orange"),
+    "update_available": (":material/update:", "blue"),
     "invited": (":material/mail:", "gray"),
     "active": (":material/check_circle:", "green"),
     "left": (":material/logout:", "gray"),
@@ -61,6 +69,7 @@ BADGES: dict[str, tuple[str, str]] = {
 }
 """Glyph and colour of each state; the word always stands beside."""
 
+KIB = 1024
 THIN, DASH, MINUS = "\u2009", "\u2013", "—"
 
 
@@ -111,9 +120,20 @@ def cases(count: object) -> str:
     return "fewer than the floor" if count is None else f"{int(str(count)):,}".replace(",", THIN)
 
 
+def epsilon(number: object) -> str:
+    """An epsilon with two decimals, rounded up: never less than it is."""
+    told = float(str(number))
+    return f"{math.ceil(round(100 * told, 6)) / 100:.2f}" if math.isfinite(told) else "∞"
+
+
+def left(number: object) -> str:
+    """What is left of an epsilon, rounded down: never more than there is."""
+    return f"{math.floor(round(100 * float(str(number)), 6)) / 100:.2f}"
+
+
 def size(count: int) -> str:
     """Bytes as KiB or MiB."""
-    kib = count / 1024
+    kib = count / KIB
     return f"{kib:.0f} KiB" if kib < 1024 else f"{kib / 1024:.1f} MiB"  # noqa: PLR2004 - KiB in a MiB
 
 

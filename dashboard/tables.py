@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from compliance.records import reasons
+from compliance.records.measures import LOCAL, part_of
 from dashboard import style, words
 
 Plain = dict[str, Any]
 FEW = 10
-LOCAL = "local."
+MEGA = 1e6
+WAYS = ("down", "up")
 
 
 def names_of(sites: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -57,13 +59,18 @@ def too_few(n: int | None, positives: int | None) -> bool:
     """Whether a value says nothing: fewer than 10 positive or 10 negative cases, or not told."""
     if n is None:
         return True
-    return positives is not None and (positives < FEW or n - positives < FEW)
+    if positives is None:
+        return n < FEW
+    return positives < FEW or n - positives < FEW
 
 
 def measures(metrics: Sequence[Plain]) -> list[str]:
-    """Measures that were reported, in the order of the catalogue."""
+    """Measures of all patients that were reported, in the order of the catalogue."""
     seen = {name for row in metrics for name in row["values"]}
-    return [name for name in words.METRICS if name in seen]
+    plain = {name for name in seen if not name.startswith(LOCAL) and part_of(name) is None}
+    return [
+        name for kind in words.METRICS for name in sorted(plain) if name.partition(".")[0] == kind
+    ]
 
 
 def metric_table(rows: Sequence[Plain]) -> list[Plain]:
@@ -143,6 +150,38 @@ def sentence(live: Plain, closed: str | None) -> str:
     return f"Round {number} of {most}. Waiting for {words.listed(waiting)} (until {until} UTC)."
 
 
+def rests(live: Plain) -> list[str]:
+    """Who is not asked for a while, and why, in sentences."""
+    return [
+        f"{row['title']} rests until round {row['until']} is over: "
+        + words.listed(sorted({words.reason(reasons.Excluded, one) for one in row["reasons"]}))
+        + "."
+        for row in live.get("resting", [])
+    ]
+
+
+def unlike(live: Plain, sites: Sequence[Plain]) -> list[Plain]:
+    """How unlike the others each hospital's updates were, the most conspicuous first."""
+    found = (live.get("scores") or {}).get("sites", {})
+    titles = {row["name"]: row["title"] for row in sites}
+    rows = sorted(found.items(), key=lambda row: (-row[1], row[0]))
+    return [{"Hospital": titles.get(site, site), "Unlike the others": f"{x:.2f}"}
+            for site, x in rows]  # fmt: skip
+
+
+def progress_of(row: Plain, size: int = 0) -> str:
+    """How far the messages of a hospital are that is waited for, and what it says of its work."""
+    order = (row["health"] or {}).get("order")
+    carried = row.get("carried") or {}
+    whole = f" of {size / MEGA:.1f}" if size else ""
+    way = [f"{carried[key] / MEGA:.1f}{whole} MB {key}" for key in WAYS if carried.get(key)]
+    if not isinstance(order, dict):
+        return ", ".join(way)
+    verbs = {"evaluate": "measuring", "unmask": "unmasking"}
+    verb = verbs.get(str(order.get("kind")), "training")
+    return ", ".join([*way, f"{verb}, {float(order.get('share') or 0):.0%} done"])
+
+
 def _rounds(live: Plain) -> str:
     count = len(live["rounds"])
     return "1 round" if count == 1 else f"{count} rounds"
@@ -205,8 +244,13 @@ def progress(study: Plain) -> str:
     return f"Round {study['round']} of {study['max_rounds']}"
 
 
-def auroc(study: Plain) -> str:
-    """Lowest and highest AUROC of the hospitals; never a mean."""
+def main_measure(study: Plain) -> str:
+    """What the charter of a study calls the measure that counts."""
+    return words.measure(str(study.get("primary") or "auroc"))
+
+
+def spread(study: Plain) -> str:
+    """Lowest and highest main value of the hospitals; never a mean."""
     found = study.get("auroc")
     if not found:
         return style.MINUS
@@ -224,7 +268,7 @@ def hospitals(sites: Sequence[Plain], studies: Sequence[Plain], now: datetime) -
             if study["phase"] != "refused"
             and any(row["name"] == site["name"] and row["signed"] for row in study["sites"])
         ]
-        state = str(site["health"].get("state", "silent"))
+        state = words.site_state(site["health"])
         rows.append(
             {
                 "title": site["title"],

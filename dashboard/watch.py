@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compliance.errors import Unreachable
+from compliance.records.measures import DRAWN, LOCAL
 from dashboard.hub_client import HubClient
+from dashboard.tables import rests
 
 PATIENCE = 600.0
 COMPLETED = "completed"
@@ -73,6 +75,7 @@ class Watcher:
             "waiting": [item["site"] for item in live["waiting"]],
             "deadline": live["deadline"],
             "rounds": live["rounds"],
+            "resting": live.get("resting", []),
             "closed": row.get("closed"),
             "stopped": row.get("stopped"),
         }
@@ -148,7 +151,9 @@ def metric_lines(
 
 def measured(name: str, value: Plain) -> str:
     """One measured value with its interval and the counts behind it."""
-    counts = f"n {_or_few(value.get('n'))}, {_or_few(value.get('positives'))} positive"
+    counts = f"n {_or_few(value.get('n'))}"
+    if name.removeprefix(LOCAL).partition(".")[0] not in DRAWN:  # these have no negative side
+        counts += f", {_or_few(value.get('positives'))} positive"
     if value.get("value") is None:
         return f"{name.upper()} — (too few cases)  {counts}"
     text = f"{name.upper()} {float(value['value']):.3f}"
@@ -185,6 +190,7 @@ def _open_round(told: Plain, names: dict[str, str]) -> list[str]:
     until = told["deadline"][11:16]
     opened = f"Round {number} of {told['max_rounds']}: {_hospitals(len(asked))} were asked,"
     lines = [f"{opened} they have until {until} UTC."]
+    lines += [f"  … {sentence}" for sentence in rests(told)]
     lines += [
         f"  ✓ {names.get(site, site)} answered in round {number}." for site in told["submitted"]
     ]

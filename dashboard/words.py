@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from compliance.records import reasons
+from compliance.records.measures import CALIBRATION, GAIN, MOVED, POINT, part_of
 from compliance.rules.words import SENTENCES
 
 Names = Mapping[str, str]
@@ -33,14 +34,41 @@ SITE_STATES: dict[str, str] = {
     "silent": "silent",
     "suspended": "suspended",
     "invited": "invited, not joined yet",
+    "key_refused": "silent: its key is not the one in force",
+    "clock_refused": "silent: its clock is wrong",
+    "update_required": "silent: its release is too old or too new",
+    "certificate_ended": "connected; a certificate has ended",
+    "certificate_soon": "connected; a certificate ends soon",
+    "restored": "connected; restored from a backup",
+    "update_available": "connected; an update is available",
 }
 
 SITE_FIXES: dict[str, str] = {
     "up": "Nothing to do.",
     "silent": "Look at the hospital's computer: is `consilium site serve` running?",
     "suspended": "An administrator shut this hospital out; it can be let in again at the hub.",
+    "key_refused": "Ask the hospital: was a key replaced, or is it stolen? Compare fingerprints.",
+    "clock_refused": "At the hospital: set the clock by NTP.",
+    "update_required": "Install one release at both; see `consilium site doctor` there.",
+    "certificate_ended": "At the hospital: renew the file that `consilium site doctor` names.",
+    "certificate_soon": "At the hospital: renew the file that `consilium site doctor` names.",
+    "restored": "It cosigns when the other hospitals have; see `consilium site restored` there.",
+    "update_available": "At the hospital: install the hub's release when it suits.",
     "invited": "At the hospital: `consilium site join CODE`, then `consilium site serve`.",
 }
+
+HUB_CERTIFICATE: dict[str, str] = {
+    "ends_soon": "The hub's TLS certificate ends on {until}: renew it before, or all are cut off.",
+    "ended": "The hub's TLS certificate ended on {until}: hospitals cannot connect. Renew it now.",
+    "early": "The hub's TLS certificate does not count yet: look at the hub's clock.",
+    "unreadable": "The hub's TLS certificate file cannot be read: look at the hub's folder `tls`.",
+}
+
+
+def site_state(health: dict[str, object]) -> str:
+    """What is shown of a hospital: its warning, if somebody should do something, else its state."""
+    return str(health.get("warning") or health.get("state") or "silent")
+
 
 ROLES: dict[str, str] = {
     "researcher": "Researcher",
@@ -55,7 +83,57 @@ METRICS: dict[str, str] = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "loss": "Loss",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "dice": "Dice",
+    "detected": "Patients in whom it was met",
+    "left_empty": "Patients without it, left empty",
 }
+
+
+OTHER_MEASURES: dict[str, str] = {
+    POINT: "Threshold, frozen",
+    CALIBRATION: "Calibration in ten bins",
+    MOVED[0]: "Drift of the classes",
+    MOVED[1]: "Drift of the brightness",
+}
+"""Measures with a place of their own on the page, which are no line over the rounds."""
+
+FAMILIES: dict[str, str] = {"sex": "Sex", "age": "Age", "scanner": "Scanner"}
+GROUP_WORDS: dict[str, str] = {
+    "sex.f": "women",
+    "sex.m": "men",
+    "age.under-40": "under 40 years",
+    "age.40-59": "40 to 59 years",
+    "age.60-79": "60 to 79 years",
+    "age.80-up": "80 years and more",
+    "scanner.canon": "Canon scanner",
+    "scanner.fujifilm": "Fujifilm scanner",
+    "scanner.ge": "GE scanner",
+    "scanner.philips": "Philips scanner",
+    "scanner.siemens": "Siemens scanner",
+    "scanner.other": "another scanner",
+}
+
+
+def group(family: str, word: str) -> str:
+    """A group of patients as people read it."""
+    return GROUP_WORDS[f"{family}.{word}"]
+
+
+def measure(name: str) -> str:
+    """A measure as people read it: `Dice`, `Dice, lesion`, `AUROC, women`."""
+    if name in OTHER_MEASURES:
+        return OTHER_MEASURES[name]
+    if name.startswith(GAIN):
+        return f"{measure(name.removeprefix(GAIN))}, lead of the common model"
+    part = part_of(name)
+    if part is not None and part.family in FAMILIES:
+        return f"{measure(part.measure)}, {group(part.family, part.word)}"
+    kind, _, label = name.partition(".")
+    plain = METRICS.get(kind, kind)
+    return f"{plain}, {label.replace('_', ' ')}" if label else plain
+
 
 REASONS: dict[type[StrEnum], dict[str, str]] = {
     reasons.Excluded: {
@@ -153,6 +231,8 @@ EVENTS: dict[str, str] = {
     "round.opened": "Round {round} opened; {sites} were asked, until {deadline}.",
     "update.submitted": "{who} sent its update of round {round}, trained on {n} cases.",
     "metric.reported": "{who} measured the model {phase} on its {split} cases{in_round}.",
+    "mask.key": "{who} published its key for masks.",
+    "round.unmasking": "Round {round} took no more masked updates; in the sum: {alive}.",
     "round.closed": "Round {round} closed with a new model from {used}.{left_out}",
     "round.aborted": "Round {round} ended without a model: {reason}.",
     "charter.amended": "A new version of the charter is in force.",
@@ -168,6 +248,7 @@ EVENTS: dict[str, str] = {
     "release.refused": "{who} did not agree that a model is handed out: {reason}.",
     "model.released": "A model was released ({form}).",
     "model.recalled": "A released model was called back: {reason}.",
+    "coalition.measured": "{who} measured the coalitions of seed {seed} on {dataset} ({split}).",
     "contribution.measured": "Contributions of rounds {from_round} to {to_round} were measured.",
     "key.rotated": "The key {name} was replaced: {reason}.",
     "decision.denied": "{who} refused: {rule_words}",
@@ -416,6 +497,9 @@ class _Parts(dict[str, str]):
 
     def _say_used(self) -> str:
         return listed([hospital(site, self._names) for site in self._body["used"]])
+
+    def _say_alive(self) -> str:
+        return listed([hospital(site, self._names) for site in self._body["alive"]])
 
     def _say_left_out(self) -> str:
         out = [("excluded", reasons.Excluded, "left out"), ("missing", reasons.Missing, "missing")]

@@ -27,6 +27,11 @@ COPY docker/absent.py docker/absent.py
 RUN /opt/consilium/bin/python -P docker/absent.py hub dashboard streamlit psycopg alembic \
     && /opt/consilium/bin/pip check \
     && /opt/consilium/bin/consilium site --help
+# Text in pictures: --build-arg READER=1 adds the reader of text, 250 MB. After `pip check`, because
+# it asks for a picture library with windows; the lock holds the same one without.
+ARG READER=
+RUN if [ -n "$READER" ]; then /opt/consilium/bin/pip install \
+        --no-deps --require-hashes -r requirements/ocr.lock.txt; fi
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="Consilium site" \

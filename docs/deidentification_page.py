@@ -20,9 +20,10 @@ HEAD = "| tag | attribute | type | E.1-1 | training | strict |\n|---|---|---|---
 INTRO = f"""# What happens to each attribute
 
 For a data protection officer: this page is printed from the rules that
-`consilium site deidentify` runs. A copy begins empty; only what a rule lets through is
-written into it, and what no rule speaks of is not there. The table is DICOM PS3.15 Table E.1-1,
-edition {EDITION}.
+`consilium site import` and `consilium site deidentify` run. A copy begins empty; only what a rule
+lets through is written into it, and what no rule speaks of is not there. An import keeps no copy:
+it reads its few closed words from the cleaned header, and forgets that too. The table is DICOM
+PS3.15 Table E.1-1, edition {EDITION}.
 
 ## The rules, first match decides
 """
@@ -36,10 +37,14 @@ AROUND = """
 - Name and number of the patient become one keyed pseudonym; a copy's file name is a hash of its new
   UID.
 - Second look: names of 3 letters or more, numbers, birth date and UIDs of the original are searched
-  in every text of the copy. A hit: `residual_identifier`, and nothing is written.
+  in every text of the copy. A hit: `residual_identifier`, and nothing is written or imported.
 - The age is reckoned from birth and study date when it is missing, if the profile keeps ages.
-- Not seen: text drawn into the pixels, and faces in head CT and MR. Ultrasound and screen captures
-  are refused (`burned_in_text`) unless a person says `--accept-burned-in`.
+- Text drawn into the pixels is looked for with `--find-text` only, in pictures of a plane and in
+  what admits writing (Burned In Annotation YES): text of 4 or more letters or digits is blanked in
+  every frame, 113101 is claimed and Burned In Annotation becomes NO. More than a fifth blanked:
+  refused. This is help, not proof. Without it ultrasound and screen captures are refused
+  (`burned_in_text`) unless a person says `--accept-burned-in`.
+- Not seen: faces in head CT and MR.
 - Numbers stay, also where somebody might have hidden a number of a patient; look-up tables are cut
   to their length, segmented ones are not.
 """

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from compliance.records.families import FAMILIES, MOST_IN_A_BATCH
 from compliance.records.kinds import STUDY
+from compliance.records.recipe import shipped
 from compliance.report.controls import schema
 from compliance.rules.phases import MOVING, STEPS, WRONG, Phase
 from compliance.rules.words import SENTENCES
@@ -116,6 +118,34 @@ def states_page() -> str:
     return HEADER + "\n".join([intro, *diagram, "", *rows, "", outro]) + "\n"
 
 
+def networks_page() -> str:
+    """Every family with its bounds, whether it can train with noise, and its recipes."""
+    intro = (
+        "# Networks\n\n"
+        "What a recipe may name. *Noise* says whether a backward pass gives one gradient per\n"
+        "case, which differential privacy needs: a test asks each network. A study of masks is\n"
+        "refused with noise all the same, so far. Networks for tables (`logistic`, `mlp`) take\n"
+        "any number of columns and can train with noise. Sides hold for what\n"
+        "the network reads: `preprocessing.patch`, where there is none `preprocessing.size`.\n\n"
+        "| network | answers | dimensions, channels | sides | noise | recipes of this release |\n"
+        "|---|---|---|---|---|---|\n"
+    )
+    most = ", ".join(f"{dims}D {count:,}" for dims, count in MOST_IN_A_BATCH.items())
+    outro = f"\nValues of a batch, a channel, at most: {most}.\n"
+    return HEADER + intro + "".join(_family_row(name) for name in FAMILIES) + outro
+
+
+def _family_row(name: str) -> str:
+    family = FAMILIES[name]
+    forms = ", ".join(f"{dims}D: {channels}" for channels, dims in family.layouts())
+    noise = f"{'yes' if family.noise else 'no'}: {family.why}"
+    used = [f"`{made.id}`" for made in shipped().values() if made.network.name == name]
+    answers = "a mask" if family.draws else "once for a case"
+    sides = f"from {family.smallest}, in steps of {family.step}"
+    cells = (f"`{name}`", answers, forms, sides, noise, ", ".join(used) or "none")
+    return f"| {' | '.join(cells)} |\n"
+
+
 def controls_schema() -> str:
     """The form of a bundle's controls.json, for foreign readers."""
     return json.dumps(schema(), indent=1) + "\n"
@@ -136,6 +166,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "states.md": states_page,
+    "networks.md": networks_page,
     "deidentification.md": deidentification_page,
     "schemas/controls-1.schema.json": controls_schema,
 }

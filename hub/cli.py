@@ -13,6 +13,7 @@ import typer
 
 from compliance.errors import NotReady
 from compliance.report.request import parse_request
+from compliance.signing.certificate import GOOD
 from compliance.signing.keyfile import read_key, write_key
 from compliance.signing.keys import NOTE, SigningKey
 from hub import people_cli, records_cli
@@ -202,17 +203,20 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
     rooms = _rooms(home)
     rooms.check_database()
     answer = bundle_state(rooms.settings.home)
-    state = Presence(rooms.settings.home).state()
+    state, certificate = Presence(rooms.settings.home).state(), rooms.certificate()
     plain = {
         "ready": state == "up",
         "state": state,
         "address": rooms.settings.address,
         "bundle": answer,
+        "certificate": certificate.code,
         "members": rooms.members.members(),
         "studies": rooms.studies.all(),
         "without_model": rooms.runs.without_model(),
     }
     lines = [f"Hub {rooms.settings.name} at {rooms.settings.address}: {state}; bundle: {answer}"]
+    if certificate.code != GOOD:
+        lines.append(f"  TLS certificate {certificate.code}, until {certificate.until}: renew it.")
     lines += [line for row in rooms.members.members() for line in _hospital(row)]
     lines += [
         f"  study {row['study']}: {row['title']}, {row['phase']}" for row in rooms.studies.all()
@@ -228,7 +232,9 @@ def status(*, home: Home = None, as_json: Json = False) -> None:
 
 def _hospital(row: dict[str, Any]) -> list[str]:
     """A hospital's state, and each log that it believes no more."""
-    lines = [f"  {row['title']}: {row['health']['state']}"]
+    warning = row["health"].get("warning")
+    words = f" ({warning})" if warning else ""
+    lines = [f"  {row['title']}: {row['health']['state']}{words}"]
     for alarm in row["health"].get("alarmed", []):
         said = f"{alarm['rule']}, heard {alarm['heard']}"
         lines.append(f"    ALARM in log {alarm['log']}: {said}. Call the auditor.")
@@ -261,18 +267,33 @@ def model(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Write a study's released model as a safetensors file.
+    """Write a study's released model as a safetensors file, with the papers that go with it.
+
+    Beside it: its card, the model card, the bill of materials (CycloneDX) and the terms of use,
+    as soon as the release is witnessed.
 
     Example: consilium hub model 00112233445566aa --out model.safetensors
     """
-    data, name = _rooms(home).exports.model_file(study)
+    rooms = _rooms(home)
+    data, name = rooms.exports.model_file(study)
+    try:
+        papers = rooms.papers.of(study)
+    except NotReady:
+        papers = {}  # the model is released; its papers follow when the release is witnessed
     try:
         out.write_bytes(data)
+        beside = {paper: out.with_name(f"{out.stem}.{paper}") for paper in papers}
+        for paper, path in beside.items():
+            path.write_bytes(papers[paper])
     except OSError as error:
         raise NotReady(
             f"{out} cannot be written ({error.strerror}).", "Name another file with --out."
         ) from error
-    say({"model": str(out), "name": name}, f"Written: {out}", as_json=as_json)
+    told = {"model": str(out), "name": name, "papers": [str(path) for path in beside.values()]}
+    lines = [f"Written: {path}" for path in (out, *beside.values())]
+    if not beside:
+        lines.append("Its papers follow: the release is not witnessed yet. Run it again later.")
+    say(told, "\n".join(lines), as_json=as_json)
 
 
 def _progress(text: str) -> None:

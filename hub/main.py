@@ -12,7 +12,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from compliance.errors import NotReady
-from hub.api import auth, door, errors, intents, logs, motions, retention, sealed, sites, studies
+from hub.api import (
+    auth,
+    counts,
+    door,
+    errors,
+    intents,
+    logs,
+    motions,
+    retention,
+    sealed,
+    sites,
+    studies,
+)
+from hub.api.language import Language
 from hub.api.limit import BodyLimit
 from hub.services.presence import Presence
 from hub.wiring import Rooms
@@ -58,7 +71,8 @@ def create_app(rooms: Rooms, supervisor: Supervisor | None = None) -> FastAPI:
     app.state.rooms = rooms
     errors.install(app)
     app.add_middleware(BodyLimit, prefix=PREFIX)
-    for module in (door, auth, sites, studies, logs, sealed, motions, intents, retention):
+    app.add_middleware(Language, prefix=PREFIX, knocked=lambda *who: rooms.members.knocked(*who))
+    for module in (door, auth, sites, studies, counts, logs, sealed, motions, intents, retention):
         app.include_router(module.routes, prefix=PREFIX)
     if supervisor is not None:
         app.mount("/v1/fleet", supervisor.gateway)

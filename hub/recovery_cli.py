@@ -1,4 +1,4 @@
-"""`consilium hub rebuild|resume|successor|backup|restore|hold|rotate-key`: loss and the way on."""
+"""`consilium hub rebuild|resume|successor|backup|restore|hold|rotate-key|renew-certificate`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from compliance.errors import NotReady
+from compliance.records.charter import StartModel
 from hub.federation.aggregation.again import aggregated
 from hub.options import Home, Json, say
+from hub.services.authority import renew
 from hub.services.backups import restore as restore_home
 from hub.services.backups import write_backup
 from hub.services.clock import text_of
@@ -18,7 +20,8 @@ from hub.services.logbook import CONSORTIUM
 from hub.services.presence import ABSENT, Presence
 from hub.services.rebuild import LOST, Outcome
 from hub.services.rotation import EVENTS
-from hub.wiring import clock, rooms_in
+from hub.settings import load_settings
+from hub.wiring import Rooms, clock, rooms_in
 
 From = Annotated[
     list[Path], typer.Option("--from", help="Folder with a hospital's mirror; repeat for each.")
@@ -31,6 +34,7 @@ GIVE_UP = "No hospital has the log any more, and a copy that turns up later is n
 def add_to(app: typer.Typer) -> None:
     """Give these commands to `consilium hub`."""
     app.command("rotate-key")(rotate_key)
+    app.command("renew-certificate")(renew_certificate)
     for command in (rebuild, resume, successor, backup, restore, hold):
         app.command()(command)
 
@@ -52,7 +56,7 @@ def rebuild(
     made = rooms.rebuilding.rebuild(source, lost)
     rooms.weights(aggregated).take(source)
     without = rooms.runs.without_model()
-    lines = [*_told(made), *_untrained(without), "What no mirror holds:"]
+    lines = [*_told(made), *_untrained(rooms, without), "What no mirror holds:"]
     lines += [f"  {what}" for what in LOST]
     lines.append("Next: consilium hub sign-bundle, consilium hub serve, consilium hub successor")
     plain = _plain(made) | {"without_model": without, "lost": list(LOST)}
@@ -81,14 +85,14 @@ def resume(
     if rooms.held.mark() is None and not without and rooms.runs.without_model():
         weights.take(source)
         untrained = rooms.runs.without_model()
-        say({"without_model": untrained}, "\n".join(_untrained(untrained)), as_json=as_json)
+        say({"without_model": untrained}, "\n".join(_untrained(rooms, untrained)), as_json=as_json)
         return
     if without and not yes:
         typer.confirm(f"{GIVE_UP} {', '.join(without)}?", abort=True, err=True)
     made = rooms.rebuilding.resume(source, without)
     weights.take(source)
     untrained = rooms.runs.without_model()
-    lines = [*_told(made), *_untrained(untrained)]
+    lines = [*_told(made), *_untrained(rooms, untrained)]
     plain = _plain(made) | {"without_model": untrained, "given_up": list(without)}
     say(plain, "\n".join(lines), as_json=as_json)
     if made.lacking or made.missing:
@@ -190,6 +194,18 @@ def rotate_key(
     say(told, words, as_json=as_json)
 
 
+def renew_certificate(*, home: Home = None, as_json: Json = False) -> None:
+    """Give this hub a new TLS certificate by its own authority; hospitals notice nothing.
+
+    Example: consilium hub renew-certificate
+    """
+    settings = load_settings(home)
+    until = renew(settings.tls, settings.host, clock())
+    words = f"The certificate counts until {until:%Y-%m-%d}. Restart `consilium hub serve`; give a "
+    words += "proxy before it a copy of server.pem and server.key."
+    say({"until": until.date().isoformat()}, words, as_json=as_json)
+
+
 def _plain(made: Outcome) -> dict[str, Any]:
     return {
         "agreement": made.agreement,
@@ -203,7 +219,7 @@ def _plain(made: Outcome) -> dict[str, Any]:
     }
 
 
-def _untrained(without: list[str]) -> list[str]:
+def _untrained(rooms: Rooms, without: list[str]) -> list[str]:
     """What is said of models: an open study without one can be read, not trained on."""
     if not without:
         return ["The newest model of every open study is here."]
@@ -211,8 +227,21 @@ def _untrained(without: list[str]) -> list[str]:
         f"{study}: its newest model is not here, so no round is opened. Ask every hospital for "
         "`consilium site mirror --out DIR --weights`, then run `consilium hub resume --from DIR`. "
         "If nobody has it any more, stop this study and begin a new one."
+        + _began(rooms.ledger.state(study).charter.start_model, study)
         for study in without
     ]
+
+
+def _began(start: StartModel | None, study: str) -> str:
+    """What would help a study that began with a given model."""
+    if start is None:
+        return ""
+    if start.source == "file":
+        return (
+            f" It began with a given model: lay the file with {start.sha256} "
+            f"(.safetensors or .f32) into DIR/{study}."
+        )
+    return f" It began with the released model of the study with charter {start.sha256}."
 
 
 def _told(made: Outcome) -> list[str]:

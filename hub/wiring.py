@@ -11,13 +11,17 @@ from functools import cached_property
 from pathlib import Path
 
 from compliance.errors import NotReady
+from compliance.signing.certificate import Validity, validity_of
 from compliance.signing.keys import SigningKey
 from hub.services.accounts import AccountService, Person
 from hub.services.acts import HandingOut, acts
+from hub.services.amend_acts import amend_acts
 from hub.services.catalogue import CatalogueService
 from hub.services.charters import CharterService
 from hub.services.clock import Clock, Random
 from hub.services.consortium import ConsortiumService
+from hub.services.count_acts import count_acts
+from hub.services.counts import CountService
 from hub.services.drafts import Drafter, Frame
 from hub.services.exports import ExportService
 from hub.services.held import Held
@@ -27,6 +31,8 @@ from hub.services.ledger import LedgerService
 from hub.services.members import Hub, MemberService
 from hub.services.motions import MotionService
 from hub.services.numbers import Numbers
+from hub.services.packages import ModelPackage
+from hub.services.papers import ModelPapers
 from hub.services.passwords import Passwords
 from hub.services.people import PeopleService
 from hub.services.proposals import ProposalService
@@ -38,9 +44,12 @@ from hub.services.retention import RetentionService
 from hub.services.rotation import KeyRotation
 from hub.services.rounds import RoundService
 from hub.services.runs import RunService
+from hub.services.scores import ScoreService
 from hub.services.sealed import SealedService
+from hub.services.starts import StartService
 from hub.services.studies import StudyService
 from hub.services.tiles import TileService
+from hub.services.transfers import Transfers
 from hub.services.trust import read_trust
 from hub.services.weights import Aggregate, WeightService
 from hub.settings import FILE, Settings, load_settings
@@ -226,6 +235,19 @@ class Rooms:
         )
 
     @cached_property
+    def counts(self) -> CountService:
+        """Questions how many, and answers."""
+        return CountService(
+            database=self.database,
+            ledger=self.ledger,
+            proposals=self.proposals,
+            keys=self.keys,
+            offered=self.catalogue.datasets,
+            clock=self.clock,
+            nonce=lambda: self.random(16).hex(),
+        )
+
+    @cached_property
     def registry(self) -> ModelRegistry:
         """Models."""
         return ModelRegistry(
@@ -244,9 +266,21 @@ class Rooms:
             ledger=self.ledger,
             proposals=self.proposals,
             registry=self.registry,
+            starts=self.starts,
             keys=self.keys,
             frame=self._frame,
             clock=self.clock,
+        )
+
+    @cached_property
+    def starts(self) -> StartService:
+        """Weights with which studies begin."""
+        return StartService(
+            home=self.settings.home,
+            ledger=self.ledger,
+            registry=self.registry,
+            releases=self.releases,
+            recipe=self.catalogue.recipe,
         )
 
     @cached_property
@@ -258,8 +292,22 @@ class Rooms:
     def runs(self) -> RunService:
         """Flower runs and leases."""
         return RunService(
-            database=self.database, ledger=self.ledger, here=self.registry.has, clock=self.clock
+            database=self.database,
+            ledger=self.ledger,
+            here=self.registry.ready,
+            folder=self.registry.folder,
+            clock=self.clock,
         )
+
+    @cached_property
+    def transfers(self) -> Transfers:
+        """Bytes of messages that are under way."""
+        return Transfers(self.clock)
+
+    @cached_property
+    def scores(self) -> ScoreService:
+        """How unlike the others each hospital's updates were."""
+        return ScoreService(self.registry.folder)
 
     def weights(self, aggregate: Aggregate) -> WeightService:
         """Models from hospitals' folders; how a round becomes a model is told by whoever asks."""
@@ -271,7 +319,12 @@ class Rooms:
     def rounds(self) -> RoundService:
         """What happens in rounds."""
         return RoundService(
-            ledger=self.ledger, registry=self.registry, runs=self.runs, clock=self.clock
+            ledger=self.ledger,
+            registry=self.registry,
+            runs=self.runs,
+            clock=self.clock,
+            random=self.random,
+            recipe=lambda sha256: self.catalogue.recipe(sha256),
         )
 
     @cached_property
@@ -293,6 +346,11 @@ class Rooms:
             random=self.random,
             names=self.people.printed,
         )
+
+    @cached_property
+    def papers(self) -> ModelPapers:
+        """What goes with a model that is handed out."""
+        return ModelPapers(ledger=self.ledger, releases=self.releases)
 
     @cached_property
     def people(self) -> PeopleService:
@@ -335,6 +393,8 @@ class Rooms:
     def acts(self) -> dict[str, Act]:
         """Every act that a person confirms."""
         about = record_acts(self.ledger, self.sealed, self.retention)
+        about |= count_acts(self.counts, self.accounts)
+        about |= amend_acts(self.ledger, self.motions, self.keys)
         return about | acts(
             charters=self.charters,
             accounts=self.accounts,
@@ -344,6 +404,7 @@ class Rooms:
             handing_out=HandingOut(
                 exports=self.exports,
                 releases=self.releases,
+                package=ModelPackage(exports=self.exports, papers=self.papers),
                 folder=self.settings.home / "exports",
             ),
             keys=self.keys,
@@ -358,6 +419,10 @@ class Rooms:
     def ca_path(self) -> Path:
         """The authority's certificate."""
         return self.settings.tls / "ca.pem"
+
+    def certificate(self) -> Validity:
+        """What the dates of this hub's own TLS certificate say now."""
+        return validity_of(self.settings.tls / "server.pem", self.clock())
 
     def _trust(self) -> tuple[str, dict[str, str]]:
         signed = read_trust(self.settings.home)

@@ -18,39 +18,36 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from compliance.errors import ConsiliumError, NotReady
-from compliance.report.request import parse_request
 from site_node import (
+    backup_cli,
+    console_cli,
     consortium_cli,
     counts_cli,
     custody_cli,
+    dataset_cli,
     deid_cli,
     following_cli,
     journal_cli,
     may_cli,
+    predict_cli,
+    privacy_cli,
+    recipe_cli,
+    steward_cli,
     upkeep_cli,
 )
 from site_node import settings as site_settings
 from site_node.federation.agent import Agent, only_one
 from site_node.gate import doctor as examination
-from site_node.gate import export as exporting
 from site_node.gate import joining
 from site_node.gate.invitation import read_code
+from site_node.gate.log import Log
 from site_node.gate.model_file import open_model, recipe_told, vector_of, write_scores
-from site_node.gate.model_page import answer_line, model_lines
 from site_node.gate.say import (
-    Progress,
-    card_lines,
     check_lines,
-    dataset_lines,
-    import_lines,
     passphrase_of,
-    plain_summary,
-    quarantine_lines,
-    study_lines,
-    typed_confirmation,
     welcome_lines,
 )
-from site_node.options import AsJson, Home, ListFiles, Passphrase, Study, Yes, speak
+from site_node.options import AsJson, Home, Passphrase, speak
 from site_node.store.journal import StoreFailed
 from site_node.wiring import Rooms, open_site, record_join
 
@@ -130,249 +127,14 @@ def _ask_admission(rooms: Rooms, country: str, secret: str | None) -> int:
     return state.agreement.admit_k if state else 0
 
 
-@app.command("import")
-@act
-def import_folder(  # noqa: PLR0913 - one option each
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE", help="Folder or .zip with DICOM files; `inbox`; `pacs` with --query."
-        ),
-    ],
-    *,
-    dataset: Annotated[str, typer.Option(help="Name of the dataset, such as chest.")],
-    labels: Annotated[Path, typer.Option(help="CSV with one label per patient or image.")],
-    recipe: Annotated[Path | None, typer.Option(help="Import recipe, YAML or JSON.")] = None,
-    label_key: Annotated[str | None, typer.Option(help="Column that names the case.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column with the label.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Labels in order, comma separated.")] = None,
-    query: Annotated[
-        list[str] | None,
-        typer.Option(help="What to fetch from the PACS, KEY=VALUE; may be given again."),
-    ] = None,
-    list_files: ListFiles = False,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Import DICOM files into a curated dataset; only its description may leave.
-
-    `inbox` is what arrived by C-STORE, `pacs` what the settings' PACS holds for the query.
-
-    Example: consilium site import /pacs/export --dataset chest --labels labels.csv
-    """
-    with open_site(home, joined=False) as rooms:
-        with Progress(sys.stderr, quiet=as_json) as progress:
-            told = rooms.run_import(
-                source,
-                name=dataset,
-                labels=labels,
-                recipe=recipe,
-                label_key=label_key,
-                label_column=label_column,
-                classes=classes,
-                query=query or [],
-                list_files=list_files,
-                progress=progress,
-            )
-        if rooms.settings.joined:
-            rooms.look_at_consortium()
-            rooms.registrar.register_new()
-            rooms.steward.keep_word()
-            told["waiting_for_hub"] = rooms.statements.waiting()
-        speak(told, as_json=as_json, lines=import_lines(told))
-
-
-@app.command()
-@act
-def datasets(
-    name: Annotated[str | None, typer.Argument(help="Only this dataset.")] = None,
-    *,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the curated datasets here, with exact counts that never leave.
-
-    Example: consilium site datasets chest --json
-    """
-    with open_site(home, joined=False) as rooms:
-        rows = [plain_summary(row) for row in rooms.catalogue.datasets()]
-    rows = [row for row in rows if name in (None, row["name"])]
-    if name is not None and not rows:
-        raise NotReady(f"no dataset {name!r} is here.", "List them: consilium site datasets.")
-    speak(rows if name is None else rows[0], as_json=as_json, lines=dataset_lines(rows))
-
-
-@app.command()
-@act
-def quarantine(
-    dataset: Annotated[str | None, typer.Argument(help="Only this dataset.")] = None,
-    *,
-    release: Annotated[
-        str | None, typer.Option(help="Look at this file again at the next import: its digits.")
-    ] = None,
-    drop: Annotated[
-        str | None, typer.Option(help="Delete the bytes of this received file: its digits.")
-    ] = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """List what an import left out: reason, count, and the first 12 digits of each file's SHA-256.
-
-    Releasing passes no check by; releasing and dropping are the steward's decision, on record.
-
-    Example: consilium site quarantine chest
-    """
-    with open_site(home, joined=False) as rooms:
-        if release is not None and drop is not None:
-            raise NotReady("one file is released or dropped, not both.", "Say one of the two.")
-        if release is not None:
-            told = rooms.ward.release(release, dataset)
-            lines = [f"Released {told['file']}: the next import looks at it again."]
-            speak(told, as_json=as_json, lines=lines)
-        elif drop is not None:
-            told = rooms.ward.drop(drop, dataset)
-            speak(told, as_json=as_json, lines=[f"Deleted {told['file']}."])
-        else:
-            rows = rooms.catalogue.quarantine(dataset)
-            speak(rows, as_json=as_json, lines=quarantine_lines(rows))
-
-
-@app.command()
-@act
-def studies(*, home: Home = None, as_json: AsJson = False) -> None:
-    """List the studies that name this hospital, and our own answer to each.
-
-    Example: consilium site studies --json
-    """
-    with open_site(home) as rooms:
-        rows = rooms.steward.studies()
-    speak(rows, as_json=as_json, lines=study_lines(rows))
-
-
-@app.command()
-@act
-def show(
-    study: Study,
-    *,
-    policy: Annotated[bool, typer.Option("--policy", help="Print the log's policy only.")] = False,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what will happen HERE if this hospital signs; nothing is sent.
-
-    Example: consilium site show 00112233445566aa
-    """
-    with open_site(home) as rooms:
-        rooms.look_at_consortium()
-        card = rooms.steward.show(study)
-    if policy:
-        speak({"policy": card["policy"]}, as_json=as_json, lines=[card["policy"].rstrip("\n")])
-        return
-    speak(card, as_json=as_json, lines=card_lines(card))
-
-
-@app.command()
-@act
-def approve(
-    study: Study,
-    *,
-    yes: Yes = False,
-    passphrase_file: Passphrase = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Sign a charter with the hospital's key, after every rule and the own policy said yes.
-
-    Example: consilium site approve 00112233445566aa
-    """
-    with open_site(home) as rooms:
-        rooms.look_at_consortium()
-        page = [] if yes else card_lines(rooms.steward.show(study))
-        typed = None if yes else typed_confirmation(page, "charter id")
-        secret = passphrase_of(passphrase_file, rooms.settings.keys)
-        told = rooms.steward.approve(study, secret, typed)
-    how = "handed to the hub" if told["sent"] else "kept until the hub answers"
-    speak(told, as_json=as_json, lines=[f"Signed as {told['signed']}: {how}."])
-
-
-@app.command()
-@act
-def refuse(
-    study: Study,
-    *,
-    reason: Annotated[str, typer.Option(help="purpose privacy capacity legal data other")],
-    passphrase_file: Passphrase = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Refuse a charter; the reason, a word of the list, is on record.
-
-    Example: consilium site refuse 00112233445566aa --reason privacy
-    """
-    with open_site(home) as rooms:
-        secret = passphrase_of(passphrase_file, rooms.settings.keys)
-        told = rooms.steward.refuse(study, reason, secret)
-        speak(told, as_json=as_json, lines=[f"Refused study {told['study']}: {reason}."])
-
-
-@app.command()
-@act
-def withdraw(
-    study: Study,
-    *,
-    reason: Annotated[str, typer.Option(help="consent policy legal technical other")] = "other",
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Leave a study at once: nothing is trained here any more, whatever the hub does.
-
-    Example: consilium site withdraw 00112233445566aa --reason consent
-    """
-    with open_site(home, strict=False) as rooms:
-        told = rooms.steward.withdraw(study, reason)
-    record = "It is on record." if told["on_record"] else "The hub is told when it answers."
-    speak(told, as_json=as_json, lines=[f"Left study {told['study']}. {record}"])
-
-
-@app.command("release")
-@act
-def release_model(
-    study: Study,
-    *,
-    model: Annotated[
-        str | None, typer.Option(help="Hash of another model than the newest, from 8 characters.")
-    ] = None,
-    objection: Annotated[
-        str | None,
-        typer.Option("--object", help="leak_test small_cells performance legal other"),
-    ] = None,
-    yes: Yes = False,
-    passphrase_file: Passphrase = None,
-    home: Home = None,
-    as_json: AsJson = False,
-) -> None:
-    """Look at a study's model and agree that it is handed out, or object with a reason.
-
-    Example: consilium site release 00112233445566aa
-    """
-    with open_site(home) as rooms:
-        ask = not (yes or objection)
-        page = model_lines(rooms.releasing.show(study, model)) if ask else []
-        typed = typed_confirmation(page, "model") if ask else None
-        secret = passphrase_of(passphrase_file, rooms.settings.keys)
-        if objection is not None:
-            told = rooms.releasing.refuse(study, model, objection, secret)
-        else:
-            told = rooms.releasing.approve(study, model, passphrase=secret, confirmed=typed)
-    speak(told, as_json=as_json, lines=[answer_line(told)])
-
-
 @app.command()
 @act
 def serve(*, home: Home = None, as_json: AsJson = False) -> None:
     """Run the site: mirror, witness, train when permitted, receive images; ends with Ctrl-C.
 
-    Opens no port, unless `scp_allow` names who may send images.
+    Opens no port, unless `scp_allow` names who may send images. The steward's console asks it over
+    a socket in the home. With --json each line of the journal is printed as it is written, without
+    anything that names a person, a file or a folder.
 
     Example: consilium site serve --home /srv/consilium
     """
@@ -389,6 +151,7 @@ def serve(*, home: Home = None, as_json: AsJson = False) -> None:
         if rooms.settings.scp_allow:
             where = f"{rooms.settings.scp_bind}:{rooms.settings.scp_port}"
             say(f"Images are received on {where} as {rooms.settings.scp_aet}.")
+        log = [Log(rooms.store, functools.partial(print, flush=True))] if as_json else []
         refused = threading.Event()
         supervisor = SuperNodeSupervisor(rooms.settings, bundle_refused=refused.set)
         agent = Agent(
@@ -398,6 +161,7 @@ def serve(*, home: Home = None, as_json: AsJson = False) -> None:
             bundle_refused=refused,
             workshop=Workshop(rooms.settings),
             receiver=Receiver(rooms.settings),
+            beside=[console_cli.door_of(rooms.settings.home), *log],
         )
         agent.run(stop)
     speak({"ended": True}, as_json=as_json, lines=["Ended."])
@@ -405,11 +169,25 @@ def serve(*, home: Home = None, as_json: AsJson = False) -> None:
 
 @app.command()
 @act
-def doctor(*, home: Home = None, as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    privacy: Annotated[
+        bool,
+        typer.Option("--privacy", help="Put training with noise to the test, on made-up data."),
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Look at everything that must be well; each finding carries its fix. Ends with 2 if not well.
+
+    With --privacy, train with noise on made-up patients and guess who was among them: the guesses
+    must not be better than the stated epsilon allows. Ends with 1 when they are.
 
     Example: consilium site doctor --json
     """
+    if privacy:
+        privacy_cli.test_noise(home, as_json=as_json)
+        return
     with open_site(home, joined=False, strict=False) as rooms:
         told = examination.as_plain(examination.examine(rooms.patient))
     speak(told, as_json=as_json, lines=check_lines(told["checks"]))
@@ -436,7 +214,7 @@ def evaluate(
 
     with open_site(home, joined=False) as rooms:
         file = open_model(model)
-        recipe = rooms.recipe_of(*recipe_told(file))
+        recipe = rooms.runnable_recipe(*recipe_told(file))
         summary = rooms.catalogue.get(dataset)
         scores, labels = evaluate_scores(
             vector_of(file, recipe), Path(summary.dir), split, recipe=recipe
@@ -446,18 +224,28 @@ def evaluate(
         speak(told, as_json=as_json, lines=[f"{len(scores)} patients scored; {out} stays here."])
 
 
+backup_cli.add_to(app, act)
+console_cli.add_to(app, act)
 consortium_cli.add_to(app, act)
 counts_cli.add_to(app, act)
 custody_cli.add_to(app, act)
+dataset_cli.add_to(app, act)
 deid_cli.add_to(app, act)
 following_cli.add_to(app, act)
 journal_cli.add_to(app, act)
 may_cli.add_to(app, act)
+predict_cli.add_to(app, act)
+privacy_cli.add_to(app, act)
+recipe_cli.add_to(app, act)
+steward_cli.add_to(app, act)
 upkeep_cli.add_to(app, act)
 
 
 def export_bundle(argv: list[str]) -> int:
     """`audit export` at a site: the bundle from the own mirror, for which nobody is needed."""
+    from compliance.report.request import parse_request
+    from site_node.gate import export as exporting
+
     try:
         asked = parse_request(argv)
     except SystemExit as end:

@@ -10,8 +10,8 @@ import typer
 
 from compliance.errors import NotReady
 from compliance.rules.policies import agreed_policy_in_force
-from site_node.gate.export import find_mirrored
 from site_node.gate.joining import UNSAID
+from site_node.gate.mirror import find_mirrored
 from site_node.gate.motion_page import agreement_lines, list_lines, motion_lines
 from site_node.gate.motions import Motion
 from site_node.gate.say import passphrase_of, typed_confirmation

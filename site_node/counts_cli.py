@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from compliance.errors import NotReady
-from site_node.gate.counts import Question, grid_lines
+from compliance.records.counts import CountsAsked, read_question
+from compliance.rules.words import SENTENCES
+from site_node.gate.counts import grid_lines
 from site_node.options import AsJson, Home, speak
 from site_node.wiring import open_site
 
@@ -29,6 +30,9 @@ def counts(  # noqa: PLR0913 - one option each
     cells: Annotated[
         bool, typer.Option("--cells", help="Every cell that is told; answers are their sums.")
     ] = False,
+    asked: Annotated[
+        bool, typer.Option("--asked", help="List who asked what, when, and what was told.")
+    ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,9 +40,21 @@ def counts(  # noqa: PLR0913 - one option each
 
     Numbers are patients, each cell rounded down to a multiple of the own floor (`min_cell`).
 
+    With --asked, what the consortium did ask, and what was answered.
+
     Example: consilium site counts --body-part chest --label pneumonia --age 60-69
     """
-    question = _question(modality=modality, body_part=body_part, label=label, age=age, sex=sex)
+    if asked:
+        _list_asked(home, as_json=as_json)
+        return
+    question = read_question(
+        "See `consilium site counts -h`.",
+        modality=modality,
+        body_part=body_part,
+        label=label,
+        age=age,
+        sex=sex,
+    )
     with open_site(home, joined=False) as rooms:
         rows = rooms.counts.answer(question)
         grids = {row["dataset"]: list(rooms.counts.grid(row["dataset"]).items()) for row in rows}
@@ -50,11 +66,34 @@ def counts(  # noqa: PLR0913 - one option each
     speak(told, as_json=as_json, lines=lines or ["No dataset is here."])
 
 
-def _question(**words: str | None) -> Question:
-    try:
-        return Question.model_validate(words)
-    except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0]).replace("_", "-")
-        raise NotReady(
-            f"--{name} is none of the words that may be asked.", "See `consilium site counts -h`."
-        ) from None
+def _list_asked(home: Path | None, *, as_json: bool) -> None:
+    with open_site(home, joined=False, strict=False) as rooms:
+        rows = rooms.answering.asked()
+        answers = rooms.settings.answer_counts and not rooms.settings.unusable_policy
+    lines = [line for row in rows for line in _asked_lines(row.plain())]
+    told = {"answers": answers, "questions": [row.plain() for row in rows]}
+    speak(told, as_json=as_json, lines=[_STANDS[bool(answers)], *(lines or ["Nobody has asked."])])
+
+
+_STANDS = {
+    True: "This hospital answers questions how many (answer_counts).",
+    False: "This hospital answers no question how many (answer_counts); whoever asks is told so.",
+}
+
+
+def _asked_lines(row: dict[str, Any]) -> list[str]:
+    """A question and its answer, as the steward reads them."""
+    if row["words"] is None:
+        return [f"{row['seen']}  not answered ({row['rule']}): {SENTENCES.get(row['rule'], '')}"]
+    phrase = CountsAsked.model_validate(row["words"]).phrase
+    head = f"{row['seen']}  {row['asker']} asked: {phrase}"
+    if row["told"] is None:
+        return [head, "  declined"]
+    numbers = [f"  {name:<20} {_number(n)}" for name, n in row["told"].items()]
+    waits = [] if row["taken"] else ["  not taken by the hub yet"]
+    wrong = [f"  refused by the hub ({row['rule']})"] if row["rule"] else []
+    return [head, *(numbers or ["  no registered dataset"]), *waits, *wrong]
+
+
+def _number(patients: int | None) -> str:
+    return "fewer than the floor, or none" if patients is None else f"{patients} patients"

@@ -135,7 +135,8 @@ def mirror(
     Example: consilium site mirror --out /srv/copies/logs
     """
     with open_site(home) as rooms:
-        told = write_mirror(rooms.mirror, out, rooms.keys.node, time_text(rooms.clock()))
+        now, unsaid = time_text(rooms.clock()), rooms.restored.rests
+        told = write_mirror(rooms.mirror, out, rooms.keys.node, now, unsaid)
         added = {row["study"]: row for row in rooms.weights.write(out)} if weights else {}
         told = [row | added.get(row["log"], {}) for row in told]
         rooms.journal.write("mirror.written", logs=len(told), out=str(out), weights=weights)

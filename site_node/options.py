@@ -15,6 +15,27 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for typed words.")]
 ListFiles = Annotated[
     bool, typer.Option("--list-files", help="Write quarantine.csv with paths into the home.")
 ]
+FindText = Annotated[
+    bool | None,
+    typer.Option(
+        "--find-text/--no-find-text",
+        help="Look for text drawn into pictures and blank it; default: the setting text_detection.",
+        show_default=False,
+    ),
+]
+DicomSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="Folder or .zip with DICOM files; `inbox`; `pacs` with --query."
+    ),
+]
+DicomQuery = Annotated[
+    list[str] | None,
+    typer.Option("--query", help="What to fetch from the PACS, KEY=VALUE; may be given again."),
+]
+DeidProfile = Annotated[
+    str, typer.Option("--profile", help="training, strict, or a YAML file with name and codes.")
+]
 Passphrase = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the passphrase (0600).")
 ]

@@ -63,12 +63,17 @@ class SitePolicy(BaseModel):
     )
     min_examples: Number | None = Field(None, description="Fewest training cases of an update.")
     min_cell: Number | None = Field(None, description="Smallest count a metric may show.")
+    answer_counts: bool | None = Field(
+        None,
+        strict=True,
+        description="`no` answers no question how many patients are here, whatever site.toml says.",
+    )
     max_rounds: Number | None = Field(None, description="Most rounds of a study.")
     max_epsilon: Decimal | None = Field(
         None,
         gt=0,
-        description="Largest privacy budget of a charter; one without noise has no bound and is "
-        "refused.",
+        description="Largest privacy budget of a charter, and of all studies together on the same "
+        "patients; a study without noise has no bound and is refused.",
     )
     hours: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         None,
@@ -78,6 +83,9 @@ class SitePolicy(BaseModel):
     time_zone: str = Field("UTC", description="Zone of the hours, such as `Europe/Stockholm`.")
     threads: Number | None = Field(None, description="Most processor threads for training.")
     memory_mb: Number | None = Field(None, description="Most memory of training in MB.")
+    gpus: Annotated[int, Field(strict=True, ge=0)] | None = Field(
+        None, description="Most graphics processors that training may see; 0 hides all."
+    )
 
     @field_validator("hours")
     @classmethod
@@ -182,4 +190,6 @@ class _Once(yaml.SafeLoader):
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -33,7 +33,10 @@ PREFIX = "CONSILIUM_SITE_"
 FILE = "site.toml"
 LOOPBACK = ("https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:")
 
-TIGHTENED = ("families", "min_examples", "min_cell", "max_rounds", "threads", "memory_mb")
+TIGHTENED = (
+    *("families", "min_examples", "min_cell", "answer_counts"),
+    *("max_rounds", "threads", "memory_mb", "gpus"),
+)
 """Settings that a policy may tighten; whoever reads them meets the stricter value."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -64,6 +67,11 @@ class Settings(BaseSettings):
         1, ge=1, description="Own floor: fewest training cases an update may rest on."
     )
     min_cell: int = Field(5, ge=1, description="Own floor: smallest count a metric may show.")
+    answer_counts: bool = Field(
+        default=False,
+        description="Answer the consortium's questions how many patients are here, in steps of "
+        "min_cell; off until the hospital decides it.",
+    )
     families: Names = Field(
         (), description="Recipe families allowed here, comma separated; empty allows all installed."
     )
@@ -80,6 +88,9 @@ class Settings(BaseSettings):
     )
     threads: int = Field(1, ge=1, le=64, description="Processor threads for training.")
     memory_mb: int = Field(0, ge=0, description="Memory limit of training in MB; 0 sets none.")
+    gpus: int = Field(
+        0, ge=0, le=16, description="Graphics processors that training may see; 0 hides all."
+    )
     scp_allow: Names = Field(
         (),
         description="Who may send images by C-STORE: AETITLE@address, comma separated; "
@@ -127,6 +138,11 @@ class Settings(BaseSettings):
     pacs_plain_lan: bool = Field(
         default=False,
         description="Ask the PACS by http beyond this machine: anybody on the way can read.",
+    )
+    text_detection: Literal["off", "on"] = Field(
+        "off",
+        description="Look for text drawn into pictures and blank it, in imports and copies; "
+        "needs the extra `ocr`.",
     )
     quarantine_days: int = Field(
         30, ge=0, description="Days after which a received file in quarantine is deleted."
@@ -253,6 +269,10 @@ def _looser(settings: Settings, policy: SitePolicy) -> Iterator[tuple[str, objec
         value, most = getattr(policy, name), getattr(settings, name)
         if value is not None and most and value > most:
             yield name, value
+    if policy.gpus is not None and policy.gpus > settings.gpus:
+        yield "gpus", policy.gpus
+    if policy.answer_counts and not settings.answer_counts:
+        yield "answer_counts", "yes"
     added = set(policy.families or ()) - set(settings.families)
     if settings.families and added:
         yield "families", ", ".join(sorted(added))

@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.records.recipe import Recipe
 from compliance.rules.consortium.state import ConsortiumState
+from site_node.gate.accounts import Spell
+from site_node.gate.answering import Answering
+from site_node.gate.at_work import AtWork
+from site_node.gate.budget import Budget
 from site_node.gate.card import findings
+from site_node.gate.check import Patient
+from site_node.gate.controls import Controls
 from site_node.gate.counts import Counts
 from site_node.gate.destruction import Destruction
-from site_node.gate.doctor import Patient
 from site_node.gate.drafts import Drafts
 from site_node.gate.egress import Egress, Leaving
-from site_node.gate.export import Recorder
 from site_node.gate.following import Following
 from site_node.gate.hub_client import HubClient, open_http
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
+from site_node.gate.locals import Locals
+from site_node.gate.masking import Masking
 from site_node.gate.mirror import CONSORTIUM, Mirror
 from site_node.gate.motion_checks import Questions
 from site_node.gate.motions import Motions
+from site_node.gate.overview import Overview
 from site_node.gate.permits import Permits
+from site_node.gate.points import OperatingPoints
+from site_node.gate.predictions import Predictions
+from site_node.gate.recalled import Recalled
 from site_node.gate.registrar import Registrar
 from site_node.gate.release import Release
+from site_node.gate.released import ReleasedModels
 from site_node.gate.releasing import Releasing
+from site_node.gate.restored import Restored
 from site_node.gate.rotation import Rotation
 from site_node.gate.statements import Statements
 from site_node.gate.steward import Steward
 from site_node.gate.suspicion import Identity
+from site_node.gate.sweeps import Sweeps
 from site_node.gate.terms import known_recipe
 from site_node.gate.weights import Weights
 from site_node.gate.witness import Witness
 from site_node.imaging.catalogue import Catalogue
-from site_node.imaging.inbox import Inbox
-from site_node.imaging.quarantine import Ward
+from site_node.imaging.curated import CuratedDataset
+from site_node.imaging.reception import Reception
+from site_node.prediction.leaking import LeakTesting
+from site_node.prediction.using import Using
 from site_node.settings import Settings, load_settings
 from site_node.store import (
     journal,
@@ -48,6 +65,9 @@ from site_node.store import (
 from site_node.store.journal import Sessions
 from site_node.store.schema import open_store
 from site_node.store.wiping import forget
+
+if TYPE_CHECKING:
+    from site_node.gate.export import Recorder
 
 
 def clock() -> datetime:
@@ -58,6 +78,13 @@ def clock() -> datetime:
 def nonce() -> str:
     """32 hex digits that nobody can guess."""
     return secrets.token_hex(16)
+
+
+def _price(history: Iterable[Spell], delta: Decimal) -> float:
+    """Epsilon by the accountant that reports; heavy: the first call imports torch."""
+    from site_node.training.accounting import epsilon_of
+
+    return epsilon_of(history, delta)
 
 
 @dataclass
@@ -150,11 +177,30 @@ class Rooms:
     @cached_property
     def counts(self) -> Counts:
         """How many patients of a kind are here, as it may be told."""
+        return self._counts_under(self.settings)
+
+    def _counts_under(self, settings: Settings) -> Counts:
         return Counts(
-            settings=self.settings,
+            settings=settings,
             sessions=self.store,
             catalogue=self.catalogue,
             journal=self.journal,
+            least=self._agreed_floor,
+        )
+
+    @cached_property
+    def answering(self) -> Answering:
+        """Answers the consortium's questions how many."""
+        return Answering(
+            settings=lambda: load_settings(self.settings.home, strict=False),
+            keys=self.keys,
+            hub=lambda: self.hub,
+            consortium=self._believed,
+            counts=self._counts_under,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            nonce=nonce,
         )
 
     @cached_property
@@ -166,7 +212,18 @@ class Rooms:
             sessions=self.store,
             catalogue=self.catalogue,
             journal=self.journal,
+            restored=self.restored,
         )
+
+    @cached_property
+    def restored(self) -> Restored:
+        """What this home may have forgotten because it came from a backup."""
+        return Restored(self.settings.home, str(self.settings.site), self.journal)
+
+    @cached_property
+    def at_work(self) -> AtWork:
+        """The order in hand."""
+        return AtWork(self.settings.home)
 
     @cached_property
     def weights(self) -> Weights:
@@ -176,6 +233,27 @@ class Rooms:
             site=str(self.settings.site),
             mirror=self.mirror,
             sessions=self.store,
+        )
+
+    @cached_property
+    def locals(self) -> Locals:
+        """Layers that stay here."""
+        return Locals(home=self.settings.home, sessions=self.store)
+
+    @cached_property
+    def controls(self) -> Controls:
+        """SCAFFOLD's memory."""
+        home, site = self.settings.home, str(self.settings.site)
+        return Controls(home=home, site=site, sessions=self.store)
+
+    @cached_property
+    def points(self) -> OperatingPoints:
+        """Frozen thresholds."""
+        return OperatingPoints(
+            site=str(self.settings.site),
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
         )
 
     @cached_property
@@ -189,8 +267,72 @@ class Rooms:
             sessions=self.store,
             journal=self.journal,
             folder=self.settings.home / "replies",
+            budget=self.budget,
+            masking=self.masking,
             clock=self.clock,
         )
+
+    @cached_property
+    def masking(self) -> Masking:
+        """Mask keys, masks, and what is opened."""
+        return Masking(
+            site=str(self.settings.site),
+            keys=self.keys,
+            mirror=self.mirror,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+            random=secrets.token_bytes,
+        )
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """The door of sweeps."""
+        return Sweeps(
+            keys=self.keys,
+            permits=self.permits,
+            statements=self.statements,
+            sessions=self.store,
+            journal=self.journal,
+            folder=self.settings.home / "replies",
+            clock=self.clock,
+        )
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The privacy budget."""
+        return Budget(
+            settings=self.settings,
+            sessions=self.store,
+            journal=self.journal,
+            price=_price,
+            catalogue=self.catalogue,
+            people=self.people,
+            recall=lambda: self.recalled.complete(),
+            clock=self.clock,
+            nonce=nonce,
+        )
+
+    @cached_property
+    def recalled(self) -> Recalled:
+        """What a restored home remembers of its privacy budget."""
+        return Recalled(
+            site=str(self.settings.site),
+            mirror=self.mirror,
+            restored=self.restored,
+            recipe=lambda sha256: self.recipe_of(sha256, None),
+            catalogue=self.catalogue,
+            people=self.people,
+            sessions=self.store,
+            journal=self.journal,
+            clock=self.clock,
+        )
+
+    def people(self, folder: Path) -> list[str]:
+        """The patient of each training image of a dataset's folder, as a pseudonym."""
+        data = CuratedDataset.open(folder)
+        return data.patients(data.rows("train"))
 
     @cached_property
     def witness(self) -> Witness:
@@ -207,6 +349,7 @@ class Rooms:
             mirror=self.mirror,
             sessions=self.store,
             clock=self.clock,
+            restored=self.restored,
         )
 
     @cached_property
@@ -219,6 +362,7 @@ class Rooms:
             sessions=self.store,
             catalogue=self.catalogue,
             consortium=self.consortium,
+            priced=lambda *told: self.budget.priced(*told),
             clock=self.clock,
         )
 
@@ -250,6 +394,63 @@ class Rooms:
             sessions=self.store,
             journal=self.journal,
             clock=self.clock,
+        )
+
+    @cached_property
+    def released_models(self) -> ReleasedModels:
+        """Which model may be used here."""
+        return ReleasedModels(
+            mirror=self.mirror,
+            weights=self.weights,
+            look=lambda study: self.witness.step(study),
+            recipe_of=self.runnable_recipe,
+        )
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """How many predictions of what class, and whether the images have moved."""
+        return Predictions(sessions=self.store, clock=self.clock)
+
+    @cached_property
+    def leak_testing(self) -> LeakTesting:
+        """Tests whether a model gives away who it was trained on."""
+        return LeakTesting(
+            site=str(self.settings.site),
+            releasing=self.releasing,
+            weights=self.weights,
+            catalogue=self.catalogue,
+            sessions=self.store,
+            recipe_of=self.runnable_recipe,
+            write=self.journal.write,
+        )
+
+    @cached_property
+    def using(self) -> Using:
+        """Uses a released model on local images."""
+        return Using(
+            settings=self.settings,
+            models=self.released_models,
+            reception=self.reception,
+            sessions=self.store,
+            catalogue=self.catalogue,
+            write=self.journal.write,
+            clock=self.clock,
+            random=secrets.token_bytes,
+        )
+
+    @cached_property
+    def overview(self) -> Overview:
+        """What lies before the steward."""
+        return Overview(
+            steward=self.steward,
+            drafts=self.drafts,
+            releasing=lambda: self.releasing,
+            mirror=self.mirror,
+            egress=self.egress,
+            sessions=self.store,
+            clock=self.clock,
+            site=str(self.settings.site),
+            at_work=self.at_work,
         )
 
     @cached_property
@@ -369,7 +570,14 @@ class Rooms:
         None before there is one, and while an alarm says that its log is not to be believed.
         """
         self.look_at_consortium()
+        return self._believed()
+
+    def _believed(self) -> ConsortiumState | None:
         return None if self.mirror.alarms(CONSORTIUM) else self.mirror.consortium()
+
+    def _agreed_floor(self) -> int:
+        state = self.mirror.consortium()
+        return state.agreement.floors.min_cell if state else 0
 
     def look_at_consortium(self) -> None:
         """Look once at the consortium's log, so that what follows knows its newest state.
@@ -396,6 +604,8 @@ class Rooms:
     @cached_property
     def recorder(self) -> Recorder:
         """Puts the site's own exports on record."""
+        from site_node.gate.export import Recorder
+
         return Recorder(
             mirror=self.mirror,
             keys=self.keys,
@@ -421,55 +631,47 @@ class Rooms:
             "Use a model of a study that this hospital signed, or of a recipe of this release.",
         )
 
-    def run_import(self, source: Path | str, **asked: Any) -> dict[str, Any]:
-        """Import a source into a curated dataset; `asked` are the words of `site import`."""
-        from site_node.imaging.croissant import Holder
-        from site_node.imaging.importing import PACS, Importer, request_of
+    def runnable_recipe(self, sha256: str, carried: bytes | None) -> Recipe:
+        """As `recipe_of`; a package's network is verified and imported, so that it can be built.
 
-        settings, query, fetch = self.settings, asked.pop("query", []), None
-        if source == PACS or query:
-            from site_node.imaging.pacs_client import fetch_of
+        Raises:
+            NotReady: nobody has the recipe.
+            Refused: its package is not here, not signed, or altered.
+        """
+        recipe = self.recipe_of(sha256, carried)
+        if recipe.personal is not None:
+            raise NotReady(
+                f"the model lacks its {recipe.personal.layers} layers: they stay at each hospital "
+                "of the study and were never in a released file.",
+                "Its values are in `consilium study metrics`, of each hospital's own whole model.",
+            )
+        if recipe.package is not None:
+            from site_node.training.brought import admit  # slow to import: torch
 
-            fetch = fetch_of(source, query, settings, secrets.token_bytes)
-        day = f"{clock():%Y-%m-%d}"
-        importer = Importer(
-            home=self.settings.home,
-            sessions=self.store,
-            floor=max(self.settings.min_cell, 1),
-            random=secrets.token_bytes,
-            holder=Holder(settings.site or "", settings.title, tuple(settings.duo), day),
-        )
-        progress = asked.pop("progress")
-        told = importer.run(request_of(source, fetch=fetch, **asked), progress)
-        if "pacs" in told:
-            self.journal.write("fetched", dataset=told["dataset"], **told["pacs"])
-        self.expire_quarantine()
-        counts = {name: told[name] for name in ("files", "imported", "quarantined", "skipped")}
-        self.journal.write("imported", dataset=told["dataset"], version=told["version"], **counts)
-        return told
-
-    def run_deidentify(self, source: Path, out: Path, **asked: Any) -> dict[str, Any]:
-        """Write de-identified copies; `asked` are the words of `site deidentify`."""
-        from site_node.imaging.deid.copying import Copier, Request
-
-        journal, progress = self.journal, asked.pop("progress")
-        copier = Copier(home=self.settings.home, random=secrets.token_bytes)
-        told = copier.run(Request(source, out, **asked), progress)
-        counts = {name: told[name] for name in ("files", "written", "quarantined", "skipped")}
-        journal.write("deidentified", profile=told["profile"], **counts)
-        return told
-
-    def expire_quarantine(self) -> None:
-        """Delete received files that were in quarantine too long, or are too many; on record."""
-        settings, now = self.settings, self.clock().timestamp()
-        most = settings.quarantine_gb << 30
-        if gone := Inbox(settings.home).expire(now, settings.quarantine_days, most):
-            self.journal.write("quarantine.expired", files=gone)
+            admit(self.settings.home, recipe)
+        return recipe
 
     @cached_property
-    def ward(self) -> Ward:
-        """Releases and drops files in quarantine."""
-        return Ward(home=self.settings.home, sessions=self.store, record=self.journal.within)
+    def reception(self) -> Reception:
+        """Takes images in."""
+        return Reception(
+            settings=self.settings,
+            sessions=self.store,
+            write=self.journal.write,
+            within=self.journal.within,
+            clock=self.clock,
+            random=secrets.token_bytes,
+        )
+
+    def _look_at_receiver(self) -> str:
+        from site_node.imaging.lookout import look_at_receiver
+
+        return look_at_receiver(self.settings)
+
+    def _ask_pacs(self) -> str:
+        from site_node.imaging.lookout import ask_pacs
+
+        return ask_pacs(self.settings)
 
     @property
     def patient(self) -> Patient:
@@ -481,7 +683,12 @@ class Rooms:
             hub=lambda: self.hub,
             mirror=lambda: self.mirror,
             statements=lambda: self.statements,
+            restored=lambda: self.restored,
+            egress=lambda: self.egress,
+            receiver=self._look_at_receiver,
+            pacs=self._ask_pacs,
             catalogue=lambda: self.catalogue,
+            predictions=lambda: self.predictions,
             now=self.clock,
         )
 

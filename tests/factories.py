@@ -208,6 +208,21 @@ def metric(site: str, **changes: Any) -> dict[str, Any]:
     return body | changes
 
 
+def coalitions(**changes: Any) -> dict[str, Any]:
+    """The body of measured coalitions."""
+    body = {
+        "sweep": "sweep-0011223344556677",
+        "seed": 0,
+        "models_sha256": sha("stack"),
+        "course_sha256": sha("course"),
+        "dataset": DATASET,
+        "dataset_version": sha("version"),
+        "split": "test",
+        "values": {"0": {"n": 50, "correct": 20, "value": None}},
+    }
+    return body | changes
+
+
 def recipe_document(**changes: Any) -> dict[str, Any]:
     """A valid recipe document; its layout hash stands for nothing."""
     document = {

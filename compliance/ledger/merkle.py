@@ -1,13 +1,13 @@
 """The tree of RFC 6962: leaves and nodes hashed apart, proofs that the log only grew.
 
-Only complete subtrees are stored, keyed by (level, position): 2n - 1 hashes at most for n leaves.
+Only complete subtrees are stored: 2n - 1 hashes at most for n leaves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from compliance.errors import NotProven
 
@@ -34,35 +34,42 @@ def root(leaves: Iterable[bytes]) -> bytes:
 
 
 class Tree:
-    """A growing tree over leaf hashes.
+    """A growing tree over leaf hashes; the hashes of each level lie in one row of bytes."""
 
-    Args:
-        nodes: complete subtrees by (level, position); level 0 are the leaf hashes.
-        size: number of leaves that the nodes cover.
-    """
-
-    def __init__(self, nodes: Mapping[tuple[int, int], bytes] | None = None, size: int = 0) -> None:
-        self._nodes = dict(nodes or {})
-        self.size = size
+    def __init__(self) -> None:
+        self._levels: list[bytearray] = []
+        self.size = 0
 
     def append(self, leaf: bytes) -> None:
         """Add a leaf hash, and every subtree that it completes."""
         level, position, value = 0, self.size, leaf
-        self._nodes[level, position] = value
+        self._put(level, value)
         while position % 2:
-            value = node_hash(self._nodes[level, position - 1], value)
+            value = node_hash(self._node(level, position - 1), value)
             level, position = level + 1, position // 2
-            self._nodes[level, position] = value
+            self._put(level, value)
         self.size += 1
 
     def completed(self, index: int) -> list[tuple[int, int, bytes]]:
         """The (level, position, hash) of each subtree that leaf `index` completed."""
         level, position = 0, index
-        found = [(level, position, self._nodes[level, position])]
+        found = [(level, position, self._node(level, position))]
         while position % 2:
             level, position = level + 1, position // 2
-            found.append((level, position, self._nodes[level, position]))
+            found.append((level, position, self._node(level, position)))
         return found
+
+    def _put(self, level: int, value: bytes) -> None:
+        """Subtrees of a level are completed from left to right."""
+        if len(value) != HASH_BYTES:
+            raise NotProven("tree", "a hash does not have 32 bytes")
+        if level == len(self._levels):
+            self._levels.append(bytearray())
+        self._levels[level] += value
+
+    def _node(self, level: int, position: int) -> bytes:
+        begin = HASH_BYTES * position
+        return bytes(self._levels[level][begin : begin + HASH_BYTES])
 
     def root(self, size: int | None = None) -> bytes:
         """Root of the first `size` leaves (all, if not said)."""
@@ -94,7 +101,7 @@ class Tree:
         count = end - begin
         if count & (count - 1) == 0 and begin % count == 0:
             level = count.bit_length() - 1
-            return self._nodes[level, begin >> level]
+            return self._node(level, begin >> level)
         half = _split(count)
         return node_hash(self._range(begin, begin + half), self._range(begin + half, end))
 

@@ -74,11 +74,7 @@ class Policy:
             Malformed: not a checkpoint.
             NotProven: not signed by the log, a cosignature does not hold, or too few.
         """
-        if self.log is None:
-            raise NotProven("policy", "it names no log")
-        parsed = parse(note)
-        checkpoint = open_checkpoint(parsed, self.log)
-        times = self._times(parsed)
+        checkpoint, times = self._cosigned(note)
         for name, time in times.items():
             if now is not None and time > now + AHEAD_SECONDS:
                 raise NotProven("cosignature", f"{name} cosigned more than 10 min ahead of now")
@@ -86,6 +82,30 @@ class Policy:
             found = f"cosigned by {len(times)}; the policy asks for {self.words()}"
             raise NotProven("quorum", found)
         return Quorum(checkpoint, times)
+
+    def without(self, name: str, note: bytes, since: int, until: int) -> bool:
+        """Say whether a quorum of the others cosigned a checkpoint within a span of time.
+
+        Where the policy asks for every witness, all of the others are enough.
+
+        Args:
+            name: the witness that does not count.
+            note: the checkpoint with its signatures.
+            since: seconds since 1970; older cosignatures do not count.
+            until: newer ones do not count either: their clock is wrong.
+
+        Raises:
+            Malformed, NotProven: not a checkpoint of this log, or a cosignature does not hold.
+        """
+        _, times = self._cosigned(note)
+        others = {who for who, at in times.items() if who != name and since <= at <= until}
+        return self.satisfied(others) or others == set(self.witnesses) - {name}
+
+    def _cosigned(self, note: bytes) -> tuple[Checkpoint, dict[str, int]]:
+        if self.log is None:
+            raise NotProven("policy", "it names no log")
+        parsed = parse(note)
+        return open_checkpoint(parsed, self.log), self._times(parsed)
 
     def _times(self, note: Note) -> dict[str, int]:
         times: dict[str, int] = {}

@@ -1,16 +1,16 @@
 """The charter: entry 0 of a study log, signed with the hospitals' own keys.
 
-Every field is required; null only where it is said. Whether the numbers fit together is a matter
-of the rules (`compliance.rules.charter`), not of the form.
+Every field is required but `start_model`; null only where it is said. Whether the numbers fit
+together is a matter of the rules (`compliance.rules.charter`), not of the form.
 
 Source: design/ledger.md §4.1.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from compliance.records.legal import Legal
 from compliance.records.types import (
@@ -94,6 +94,24 @@ class CharterDataset(Record):
     epsilon: Dec | None
 
 
+class StartModel(Record):
+    """Where given start weights come from; without it they are drawn from the study's id.
+
+    `sha256` names the file as the researcher handed it in, or the charter of the earlier study of
+    this consortium that released the model. What the weights are says `initial_model_sha256`.
+    """
+
+    source: Literal["file", "released"]
+    sha256: Sha
+
+    @property
+    def words(self) -> str:
+        """Where the weights come from, for people."""
+        if self.source == "file":
+            return f"a file of the researcher, {self.sha256}"
+        return f"a released model of the study with charter {self.sha256}"
+
+
 class AggregatorRef(Record):
     """How updates become one model."""
 
@@ -174,6 +192,7 @@ class CharterBody(Record):
     recipe: RecipeRef
     bundle_sha256: Sha
     initial_model_sha256: Sha
+    start_model: StartModel | None = None
     datasets: Annotated[list[CharterDataset], Field(min_length=1, max_length=256)]
     min_sites: Count
     min_examples: Count
@@ -191,6 +210,14 @@ class CharterBody(Record):
     starts: Time
     expires: Time
     retention_until: Time
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `start_model` out where the start is drawn: charters of before keep their hash."""
+        told: dict[str, Any] = plain(self)
+        if self.start_model is None:
+            told.pop("start_model")
+        return told
 
     def site_names(self) -> list[str]:
         """The hospitals, in the order of the charter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compliance.records.agreement import Agreement, AgreementAmended
 from compliance.records.charter import CharterBody
+from compliance.records.coalitions import CoalitionMeasured
 from compliance.records.consortium import DatasetRegistered, RegistrationWithdrawn, StudyRefusal
 from compliance.records.decisions import (
     CharterAmended,
@@ -17,6 +18,7 @@ from compliance.records.decisions import (
     StudyStopped,
 )
 from compliance.records.keys import KeyRotated
+from compliance.records.masking import MaskKey, RoundUnmasking
 from compliance.records.members import (
     MemberAdmitted,
     MemberLeft,
@@ -65,6 +67,8 @@ STUDY: dict[str, type[Record]] = {
     "round.opened": RoundOpened,
     "update.submitted": UpdateSubmitted,
     "metric.reported": MetricReported,
+    "mask.key": MaskKey,
+    "round.unmasking": RoundUnmasking,
     "round.closed": RoundClosed,
     "round.aborted": RoundAborted,
     "charter.amended": CharterAmended,
@@ -80,6 +84,7 @@ STUDY: dict[str, type[Record]] = {
     "release.refused": ReleaseDenied,
     "model.released": ModelReleased,
     "model.recalled": ModelRecalled,
+    "coalition.measured": CoalitionMeasured,
     "contribution.measured": ContributionMeasured,
     "key.rotated": KeyRotated,
     "decision.denied": DecisionDenied,

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from compliance import canonical
 from compliance.errors import Malformed, NotReady
+from compliance.records.families import FLAT
 from compliance.records.types import Count, Dec, Record
 
 LAYOUT_DOMAIN = b"consilium/layout/v1\n"
@@ -114,21 +115,27 @@ def model_sha256(layout_sha256: str, vector: bytes | Iterable[bytes]) -> str:
     return "sha256:" + state.hexdigest()
 
 
-def layout_for(network: str, channels: int, outputs: int) -> Layout:
+def layout_file(network: str, channels: int, dims: int) -> str:
+    """Name the template of a network: dimensions are told where they are more than two."""
+    return f"{network}-c{channels}.json" if dims <= FLAT else f"{network}-{dims}d-c{channels}.json"
+
+
+def layout_for(network: str, channels: int, outputs: int, dims: int = FLAT) -> Layout:
     """Return the layout of an installed network for so many input channels and outputs.
 
     Args:
         network: name of a network of the catalogue, e.g. `cnn2d_small`.
         channels: input channels, ≥ 1.
         outputs: values at the end, 1 for a binary task.
+        dims: dimensions of a case: 3 for volumes.
 
     Raises:
-        NotReady: no layout is installed for this network and these channels.
+        NotReady: no layout is installed for this network, these channels and dimensions.
     """
-    path = _TEMPLATES / f"{network}-c{channels}.json"
+    path = _TEMPLATES / layout_file(network, channels, dims)
     if not network.replace("_", "").isalnum() or not path.is_file():
         raise NotReady(
-            f"No layout is installed for network {network!r} with {channels} channels.",
+            f"No layout is installed for network {network!r} with {channels} channels in {dims}D.",
             "Choose a recipe of the list, or install a release that has this network.",
         )
     template = json.loads(path.read_text(encoding="utf-8"))

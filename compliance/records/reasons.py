@@ -132,7 +132,7 @@ class Retired(StrEnum):
 
 
 class Quarantine(StrEnum):
-    """Why a received object was not imported; only the reason is ever counted or shown."""
+    """Why a received object, or a row of a table, was not imported; only the reason is told."""
 
     NOT_DICOM = "not_dicom"
     TRUNCATED = "truncated"
@@ -164,3 +164,8 @@ class Quarantine(StrEnum):
     SERIES_TILTED = "series_tilted"
     SERIES_DUPLICATE_POSITION = "series_duplicate_position"
     SERIES_TOO_SHORT = "series_too_short"
+    ROW_NOT_WHOLE = "row_not_whole"
+    VALUE_MISSING = "value_missing"
+    VALUE_NOT_LISTED = "value_not_listed"
+    VALUE_OUT_OF_RANGE = "value_out_of_range"
+    PATIENT_TWICE = "patient_twice"

@@ -13,70 +13,41 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from compliance import canonical
 from compliance.errors import Malformed
+from compliance.records.families import Family, beyond
+from compliance.records.form import MOST_VALUES, Form, Package, brought, row_of
 from compliance.records.layout import Layout, layout_for
-from compliance.records.types import Count, Dec, Record, Sha, Slug
+from compliance.records.linear import LINEAR, linear_layout
+from compliance.records.personal import Personal, parted
+from compliance.records.training import (
+    Augment,
+    LocalTraining,
+    Network,
+    NoiseTerms,
+    Optimiser,
+    Preprocessing,
+)
+from compliance.records.types import Count, Record, Sha, Slug
 
 _FOLDER = Path(__file__).parent / "recipes"
-_FIXED = ("v", "id", "family", "layout_sha256")
-_LOSSES = {"binary": "bce", "multilabel": "bce", "multiclass": "cross_entropy"}
+_FIXED = ("v", "id", "family", "layout_sha256", "form", "package")
+_BROUGHT = ("form", "package", "personal")
+_LOSSES = {
+    "binary": "bce",
+    "multilabel": "bce",
+    "multiclass": "cross_entropy",
+    "segmentation": "dice_ce",
+}
 _BINARY_CLASSES = 2
-
-
-class Network(Record):
-    """The network's name in the catalogue and its few parameters."""
-
-    name: Slug
-    params: Annotated[dict[Slug, Dec], Field(max_length=32)]
-
-
-class Preprocessing(Record):
-    """How an image becomes numbers: size, channels, intensity, mean and standard deviation."""
-
-    size: Annotated[list[Annotated[Count, Field(ge=1, le=4096)]], Field(min_length=1, max_length=3)]
-    channels: Annotated[Count, Field(ge=1, le=64)]
-    intensity: Slug
-    mean: Dec
-    std: Dec
-
-
-class Augment(Record):
-    """Changes that keep the label: flip, rotation (degrees), shift (share of size), noise (sd)."""
-
-    flip: bool
-    rotate: Dec
-    shift: Dec
-    noise: Dec
-
-
-class Optimiser(Record):
-    """The local optimiser; fresh in every round."""
-
-    name: Literal["adam", "sgd", "adamw"]
-    lr: Dec
-    weight_decay: Dec
-    momentum: Dec
-
-
-class LocalTraining(Record):
-    """How long a hospital trains: epochs or steps; `mu` is FedProx's pull to the start model."""
-
-    epochs: Annotated[Count, Field(ge=1, le=1000)] | None
-    steps: Annotated[Count, Field(ge=1, le=1_000_000)] | None
-    batch: Annotated[Count, Field(ge=1, le=4096)]
-    mu: Dec
-    scaffold: bool
-
-
-class NoiseTerms(Record):
-    """DP-SGD: noise multiplier, clip of a patient's gradient, expected batch."""
-
-    sigma: Dec
-    clip: Dec
-    batch: Annotated[Count, Field(ge=1, le=4096)]
 
 
 class Recipe(Record):
@@ -86,13 +57,13 @@ class Recipe(Record):
     id: Slug
     version: Count
     family: Slug
-    task: Literal["binary", "multiclass", "multilabel"]
+    task: Literal["binary", "multiclass", "multilabel", "segmentation"]
     classes: Annotated[list[Slug], Field(min_length=1, max_length=256)]
     network: Network
     layout_sha256: Sha
     preprocessing: Preprocessing
     augment: Augment
-    loss: Literal["cross_entropy", "bce"]
+    loss: Literal["cross_entropy", "bce", "dice_ce"]
     optimiser: Optimiser
     local: LocalTraining
     class_weights: Literal["none", "balanced"]
@@ -101,6 +72,15 @@ class Recipe(Record):
     threads: Annotated[Count, Field(ge=1, le=256)]
     seed: Count
     baseline: bool
+    form: Form | None = None
+    package: Package | None = None
+    personal: Personal | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_brought(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave both out where the release has the network: recipes of before keep their hash."""
+        told: dict[str, Any] = plain(self)
+        return {k: v for k, v in told.items() if k not in _BROUGHT or v is not None}
 
     @model_validator(mode="after")
     def _numbers_are_within_bounds(self) -> Recipe:
@@ -130,13 +110,87 @@ class Recipe(Record):
             raise ValueError("a class stands twice")
         if self.task == "binary" and len(self.classes) != _BINARY_CLASSES:
             raise ValueError("a binary task has two classes")
+        if self.personal is not None and (self.dp is not None or self.local.scaffold):
+            raise ValueError("layers stay at a hospital (personal) only without dp and scaffold")
         if (self.local.epochs is None) == (self.local.steps is None):
             raise ValueError("exactly one of local.epochs and local.steps is a number")
         return self
 
+    @model_validator(mode="after")
+    def _a_table_has_no_pixels(self) -> Recipe:
+        if not self.tabular:
+            return self
+        plain, moved = self.preprocessing, self.augment
+        if len(plain.size) != 1 or (plain.channels, plain.mean, plain.std) != (1, "0", "1"):
+            raise ValueError("a table has one size, one channel, mean 0 and std 1")
+        if moved.flip or Decimal(moved.rotate) or Decimal(moved.shift):
+            raise ValueError("the cases of a table cannot be mirrored, turned or shifted")
+        return self
+
+    @property
+    def tabular(self) -> bool:
+        """Whether it trains on the columns of a table, not on images."""
+        return self.network.name in LINEAR
+
+    @model_validator(mode="after")
+    def _the_network_can_do_it(self) -> Recipe:
+        told = self.preprocessing
+        for problem in brought(self.network.name, self.network.params, self.form, self.package):
+            raise ValueError(problem)
+        if self.form is not None and self.form.values(self.outputs) > MOST_VALUES:
+            raise ValueError(f"a model has more than {MOST_VALUES} values")
+        for problem in beyond(
+            self.network.name,
+            self.row,
+            size=told.seen,
+            channels=told.channels,
+            batch=self.local.batch,
+            draws=self.draws,
+        ):
+            raise ValueError(problem)
+        if self.draws and self.class_weights != "none":
+            raise ValueError("masks are weighed by their Dice loss: class_weights must be none")
+        if told.patch is not None and not self.draws:
+            raise ValueError("only masks are learned from patches")
+        if told.patch is not None and not _inside(told.patch, told.size):
+            raise ValueError("preprocessing.patch is not within preprocessing.size")
+        return self
+
+    @model_validator(mode="after")
+    def _its_family_is_its_network(self) -> Recipe:
+        """Hospitals allow families: a name that stands for another network would pass them."""
+        if self.family != self.network.name:
+            raise ValueError(f"the family of {self.network.name} is not {self.family}")
+        return self
+
+    @property
+    def row(self) -> Family | None:
+        """What its network can be asked for; None where no table says so."""
+        return row_of(self.network.name, self.form, self.package)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it answers with a mask: a class for every pixel or voxel, 0 is none of them."""
+        return self.task == "segmentation"
+
+    @property
+    def kind(self) -> str:
+        """The task as charters and registrations write it."""
+        return self.task if self.draws else f"{self.task}-classification"
+
+    @property
+    def dims(self) -> int:
+        """Dimensions of a case: 2 for images, 3 for volumes."""
+        return len(self.preprocessing.size)
+
     @property
     def outputs(self) -> int:
-        """Values at the end of the network: 1 for a binary task, else one per class."""
+        """Values at the end of the network: 1 for a binary task, else one per class.
+
+        For masks one more: the first is for what is in no class.
+        """
+        if self.draws:
+            return 1 + len(self.classes)
         return 1 if self.task == "binary" else len(self.classes)
 
     @property
@@ -187,10 +241,46 @@ def layout_of(recipe: Recipe) -> Layout:
         NotReady: the network is not installed.
         Malformed: the recipe names another layout than its network has.
     """
-    layout = layout_for(recipe.network.name, recipe.preprocessing.channels, recipe.outputs)
+    layout = network_layout(recipe)
     if layout.sha256 != recipe.layout_sha256:
         raise Malformed("recipe", "its layout hash is not that of its network")
     return layout
+
+
+def network_layout(recipe: Recipe) -> Layout:
+    """Return the layout of what travels of a recipe's network now, whatever hash it names.
+
+    Raises:
+        NotReady: the network is not installed.
+        Malformed: a parameter of the network is unknown or outside its bounds, or it has no such
+            layers as the recipe keeps at the hospitals.
+    """
+    if recipe.personal is None:
+        return whole_layout(recipe)
+    return _parted(recipe, recipe.personal)[0]
+
+
+def local_layout(recipe: Recipe) -> Layout | None:
+    """Return the layout of what stays at each hospital; None where everything travels."""
+    return None if recipe.personal is None else _parted(recipe, recipe.personal)[1]
+
+
+def whole_layout(recipe: Recipe) -> Layout:
+    """Return the layout of all of a recipe's network; errors as `network_layout`."""
+    return _layout_at(recipe, recipe.outputs)
+
+
+def _parted(recipe: Recipe, personal: Personal) -> tuple[Layout, Layout]:
+    return parted(lambda outputs: _layout_at(recipe, outputs), recipe.outputs, personal.layers)
+
+
+def _layout_at(recipe: Recipe, outputs: int) -> Layout:
+    if recipe.tabular:
+        network, inputs = recipe.network, recipe.preprocessing.size[0]
+        return linear_layout(network.name, network.params, inputs, outputs)
+    if recipe.form is not None:
+        return recipe.form.layout(outputs)
+    return layout_for(recipe.network.name, recipe.preprocessing.channels, outputs, recipe.dims)
 
 
 def with_changes(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
@@ -211,11 +301,32 @@ def with_changes(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
         return recipe
     plain = _merged(recipe.plain(), changes)
     _one_length(plain["local"], changes.get("local", {}))
+    if isinstance(plain["network"], dict):
+        plain["family"] = plain["network"].get("name")
     if "version" not in changes:
         plain["version"] = recipe.version + 1
     made = read_recipe(plain)
-    layout = layout_for(made.network.name, made.preprocessing.channels, made.outputs)
-    return made.model_copy(update={"layout_sha256": layout.sha256})
+    return made.model_copy(update={"layout_sha256": network_layout(made).sha256})
+
+
+def made_from(base: Recipe, over: dict[str, Any]) -> Recipe:
+    """Make the first version of another recipe from the terms of one; any field may differ.
+
+    Args:
+        base: where everything comes from that is not told.
+        over: the fields that differ, nested as in the document.
+
+    Raises:
+        Malformed: a field is unknown or outside its bounds.
+    """
+    plain = _merged(base.plain(), {"version": 1, "package": None, "form": None, **over})
+    plain["network"], plain["family"] = over["network"], over["network"]["name"]
+    made = read_recipe(plain)
+    return made.model_copy(update={"layout_sha256": network_layout(made).sha256})
+
+
+def _inside(patch: list[int], size: list[int]) -> bool:
+    return len(patch) == len(size) and all(p <= s for p, s in zip(patch, size, strict=True))
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from compliance import canonical
 from compliance.errors import Malformed, NotProven
 
 SALT_BYTES = 16
-MOST_BYTES = 16_384
+MOST_BYTES = 65_536
 """A sealed payload is a detail, not an archive."""
 
 

@@ -22,14 +22,18 @@ ORDER = "order"
 """Key of an order's bytes."""
 NOTES = "notes"
 """Key of an answer's signed notes."""
+SHARES, COMMITMENTS, OPENED = "shares", "commitments", "opened"
+"""Keys of what travels beside a masked update, and of an answer to `unmask`."""
+FLOATS, WORDS_32 = "<f4", "<u4"
+"""Types of a vector: of a model or an update, and of a masked update."""
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _ALIGNED = 64
 
 
-def vector_header(count: int) -> bytes:
-    """The header of a float32, little-endian vector with `count` values, as numpy writes it."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count},), }}"
+def vector_header(count: int, kind: str = FLOATS) -> bytes:
+    """The header of a 32-bit, little-endian vector with `count` values, as numpy writes it."""
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({count},), }}"
     size = len(_MAGIC) + 2
     padding = -(size + len(text) + 1) % _ALIGNED
     return (
@@ -37,19 +41,19 @@ def vector_header(count: int) -> bytes:
     )
 
 
-def vector_file(values: bytes) -> bytes:
-    """Write the bytes of float32 values as a `.npy` file."""
-    return vector_header(len(values) // 4) + values
+def vector_file(values: bytes, kind: str = FLOATS) -> bytes:
+    """Write the bytes of 32-bit values as a `.npy` file."""
+    return vector_header(len(values) // 4, kind) + values
 
 
-def vector_values(file: bytes, count: int) -> memoryview:
-    """The bytes of exactly `count` float32 values in a `.npy` file.
+def vector_values(file: bytes, count: int, kind: str = FLOATS) -> memoryview:
+    """The bytes of exactly `count` values of a type in a `.npy` file.
 
     Raises:
         Malformed: another type, order, number of axes or values, or a length that does not fit.
     """
-    header = vector_header(count)
+    header = vector_header(count, kind)
     view = memoryview(file)
     if view[: len(header)] != header or len(view) != len(header) + 4 * count:
-        raise Malformed("vector", f"it is no float32 vector of {count} values")
+        raise Malformed("vector", f"it is no {kind} vector of {count} values")
     return view[len(header) :]

@@ -20,12 +20,14 @@ from compliance.report.kinds import (
     DESCRIPTIONS,
     DOCUMENTS,
     MODEL,
+    ROUNDS,
     WORKFLOW,
     given_files,
     kind_of,
     names_of,
 )
 from compliance.report.log import Log
+from compliance.report.made import open_details
 from compliance.report.registered import reports_of
 
 
@@ -169,10 +171,16 @@ def _deid(log: Log, file: File) -> bool:
     return True
 
 
+def _round(log: Log, file: File) -> bool:
+    open_details(log, file.path, file.data)
+    return True
+
+
 CHECKS: dict[str, Callable[[Log, File], bool]] = {
     WORKFLOW: _workflow,
     DESCRIPTIONS: _description,
     DOCUMENTS: _document,
     CONTRIBUTION: _contribution,
     DEID: _deid,
+    ROUNDS: _round,
 }

@@ -23,6 +23,7 @@ DESCRIPTIONS = "data/data/"
 DOCUMENTS = "data/documents/"
 WORKFLOW = "data/workflow/"
 CONTRIBUTION = "data/contribution/"
+ROUNDS = "data/rounds/"
 CONSORTIUM = "data/consortium/"
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
@@ -33,6 +34,7 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("attached", rf"{DEID}{_NAME}\.json"),
     ("attached", rf"{DOCUMENTS}{_NAME}"),
     ("attached", rf"{CONTRIBUTION}\d{{1,9}}-\d{{1,9}}\.json"),
+    ("attached", rf"{ROUNDS}\d{{1,9}}\.json"),
     ("consortium", rf"{CONSORTIUM}(checkpoint|policy\.txt|\d{{1,12}}\.(note|tlog-proof))"),
     ("unattested", r"data/(people\.csv|report\.pdf)"),
 )

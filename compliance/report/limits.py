@@ -10,8 +10,10 @@ LIMITS = """# What this evidence does not prove
 1. **What the log shows.** Who said what, in which order, at the latest when, under which signed
    rules, and that nothing was changed, removed or hidden afterwards.
 2. **What it does not show.** That a hospital trained on the data it named; that a number of cases,
-   a privacy cost or a metric is true; that images were free of identifying marks; that a key holder
-   is the person; that enough witnesses and the hub did not agree on a false story together.
+   a privacy cost or a metric is true; that noise, which is made of floating-point numbers, hides a
+   patient to the last bit as real numbers would; that images were free of identifying marks; that a
+   key holder is the person; that enough witnesses and the hub did not agree on a false story
+   together.
 3. **Times.** Times are claims of those who signed, bounded by the times at which the witnesses
    cosigned.
 4. **Masked studies.** Where updates are masked, the log shows that a masked update was included,

@@ -16,7 +16,7 @@ from compliance.rules.said import Said
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 
-FIXED = ("origin", "consortium", "initial_model_sha256")
+FIXED = ("origin", "consortium", "initial_model_sha256", "start_model")
 
 
 def may_amend(state: StudyState, said: Said) -> Verdict:

@@ -109,7 +109,7 @@ def belongs(state: LogState, event: Event, signers: frozenset[str], keys: KeyRin
     actor, nonce = event.actor or "", event.nonce or ""
     if actor not in signers:
         return Denied("event.signer", sorted(signers), actor)
-    if (actor, nonce) in state.nonces:
+    if state.nonces.holds(actor, nonce):
         return Denied("event.replay", nonce)
     said = said_of(state, event, signers, keys)
     allowed = SEVERAL_LATENESS if len(signers) > 1 else LATENESS

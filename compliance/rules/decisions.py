@@ -20,6 +20,7 @@ from compliance.records.decisions import (
     StudyResumed,
 )
 from compliance.records.kinds import ACTIONS
+from compliance.rules.coalitions import check_account
 from compliance.rules.said import Denial, LogState, Said
 from compliance.rules.state import DENIALS_PER_HOUR, StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
@@ -72,7 +73,7 @@ def may_measure(state: StudyState, said: Said) -> Verdict:
         return Denied("contribution.range", f"rounds {body.from_round} to {body.to_round}")
     if body.rule != state.charter.contribution.rule:
         return Denied("contribution.range", body.rule, state.charter.contribution.rule)
-    return ALLOWED
+    return check_account(state, body) or ALLOWED
 
 
 def may_deny(state: LogState, said: Said) -> Verdict:

@@ -148,6 +148,6 @@ class Fold(Generic[State]):
         said = said_of(state, event, signers_of(opened.note), self.voices(state, event))
         self.families[said.kind][1](state, said)
         state.moved(said.kind)
-        state.nonces.add((said.actor, event.nonce or ""))
+        state.nonces.add(said.actor, event.nonce or "")
         if said.moment > state.newest:
             state.newest, state.newest_time = said.moment, said.time

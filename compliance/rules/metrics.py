@@ -5,6 +5,9 @@ Source: design/ledger.md §2.1 and §5.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from compliance.records.measures import LOCAL, POINT
 from compliance.records.rounds import MetricReported, MetricValue
 from compliance.rules.datasets import check_dataset
 from compliance.rules.releases import check_model
@@ -12,6 +15,7 @@ from compliance.rules.said import Said
 from compliance.rules.state import StudyState
 from compliance.rules.verdict import ALLOWED, Denied, Verdict
 
+POINTS = (POINT, LOCAL + POINT)
 IN_ROUND = ("before_training", "after_training")
 
 
@@ -24,13 +28,17 @@ def may_report(state: StudyState, said: Said) -> Verdict:
         or check_dataset(state, said.site, body.dataset, body.dataset_version)
         or _names(state, body)
         or _floor(state, body)
+        or _frozen(state, said.site, body)
         or ALLOWED
     )
 
 
 def report(state: StudyState, said: Said) -> None:
     """Keep the values."""
-    state.metrics.append((said.index, said.site, said.as_(MetricReported)))
+    body = said.as_(MetricReported)
+    state.metrics.append(said.index, said.site, body)
+    for name, told in _points(body):
+        state.points.setdefault((said.site, name), told)
 
 
 def _phase(state: StudyState, body: MetricReported) -> Denied | None:
@@ -56,6 +64,21 @@ def _floor(state: StudyState, body: MetricReported) -> Denied | None:
         if not _above_floor(value, floor):
             return Denied("metric.floor", name, floor)
     return None
+
+
+def _frozen(state: StudyState, site: str, body: MetricReported) -> Denied | None:
+    """A threshold that moves with the results makes every sensitivity look good."""
+    for name, told in _points(body):
+        before = state.points.get((site, name), told)
+        if Decimal(before) != Decimal(told):
+            return Denied("metric.frozen", told, before)
+    return None
+
+
+def _points(body: MetricReported) -> list[tuple[str, str]]:
+    """The thresholds that a report names; what is hidden names none."""
+    told = [(name, body.values[name].value) for name in POINTS if name in body.values]
+    return [(name, value) for name, value in told if value is not None]
 
 
 def _above_floor(value: MetricValue, floor: int) -> bool:

@@ -17,6 +17,7 @@ class Phase(StrEnum):
 STEPS: dict[tuple[Phase, str], Phase] = {
     (Phase.READY, "round.opened"): Phase.IN_ROUND,
     (Phase.IN_ROUND, "update.submitted"): Phase.IN_ROUND,
+    (Phase.IN_ROUND, "round.unmasking"): Phase.IN_ROUND,
     (Phase.IN_ROUND, "round.closed"): Phase.READY,
     (Phase.IN_ROUND, "round.aborted"): Phase.READY,
     (Phase.READY, "charter.amended"): Phase.READY,

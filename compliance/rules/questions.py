@@ -16,6 +16,7 @@ from compliance.errors import NotReady
 from compliance.records.types import seconds_of, time_text
 from compliance.rules.authority import MAY_SAY
 from compliance.rules.logs import State, family_of
+from compliance.rules.noise import FREE
 from compliance.rules.state import StudyState
 from compliance.rules.updates import ENCODING
 from compliance.rules.verdict import Denied, Verdict
@@ -154,7 +155,6 @@ def _opening(state: StudyState, _site: str, now: str, _given: Mapping[str, Any])
 
 def _update(state: StudyState, site: str, now: str, given: Mapping[str, Any]) -> Plain:
     running, terms = state.open_round, state.charter.dp
-    cost = {"epsilon": "0", "delta": "0", "sigma": "0", "clip": "0", "sample_rate": "0", "steps": 0}
     return {
         **_data(state, site, now, given),
         "round": running.number if running else state.rounds_opened + 1,
@@ -164,7 +164,7 @@ def _update(state: StudyState, site: str, now: str, given: Mapping[str, Any]) ->
         "encoding": ENCODING[state.charter.aggregator.masked],
         "masked": state.charter.aggregator.masked,
         "n": state.charter.min_examples,
-        "dp": None if terms is None else cost,
+        "dp": None if terms is None else FREE,
     }
 
 

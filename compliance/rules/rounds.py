@@ -11,6 +11,7 @@ from decimal import Decimal
 from compliance.records.rounds import RoundAborted, RoundClosed, RoundOpened
 from compliance.records.types import seconds_of
 from compliance.rules.datasets import check_not_withdrawn
+from compliance.rules.masking import check_closing, check_opening
 from compliance.rules.methods import WITHOUT_WEIGHTS, rule_of
 from compliance.rules.said import Said
 from compliance.rules.state import ClosedRound, OpenRound, StudyState
@@ -51,6 +52,7 @@ def may_open(state: StudyState, said: Said) -> Verdict:
         or check_sites(state, body.sites)
         or _papers(state, said, body.sites)
         or check_enough(state, len(body.sites))
+        or check_opening(state, body.sites)
         or _start(state, body)
         or _deadline(state, said, body)
         or ALLOWED
@@ -67,6 +69,7 @@ def open_round(state: StudyState, said: Said) -> None:
         sites=list(body.sites),
         model_sha256=body.model_sha256,
         deadline=body.deadline,
+        mask_keys={site: key for site, key in state.mask_keys.items() if site in body.sites},
     )
 
 
@@ -105,8 +108,7 @@ def may_close(state: StudyState, said: Said) -> Verdict:
     return (
         _omission(running, body)
         or _inputs(running, body)
-        or check_sites(state, sorted(body.used))
-        or _still_there(state, running, body)
+        or _may_count(state, running, body)
         or check_enough(state, len(body.used))
         or _method(state, body)
         or ALLOWED
@@ -182,6 +184,12 @@ def _inputs(running: OpenRound, body: RoundClosed) -> Denied | None:
         if sent is None or sent.update_sha256 != used:
             return Denied("round.inputs", used, sent.update_sha256 if sent else None)
     return None
+
+
+def _may_count(state: StudyState, running: OpenRound, body: RoundClosed) -> Denied | None:
+    if state.charter.aggregator.masked:
+        return check_closing(running, body.used)
+    return check_sites(state, sorted(body.used)) or _still_there(state, running, body)
 
 
 def _still_there(state: StudyState, running: OpenRound, body: RoundClosed) -> Denied | None:

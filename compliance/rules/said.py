@@ -15,6 +15,7 @@ from compliance.ledger.merkle import Tree
 from compliance.records.decisions import DecisionDenied
 from compliance.records.types import Record
 from compliance.rules.keyring import KeyRing
+from compliance.rules.seen import Seen
 
 Body = TypeVar("Body", bound=Record)
 
@@ -86,7 +87,7 @@ class LogState(ABC):
     keys: KeyRing = field(default_factory=KeyRing)
     tree: Tree = field(default_factory=Tree)
     size: int = 0
-    nonces: set[tuple[str, str]] = field(default_factory=set)
+    nonces: Seen = field(default_factory=Seen)
     denials: list[Denial] = field(default_factory=list)
     denial_times: dict[str, deque[datetime]] = field(default_factory=dict)
 

@@ -12,14 +12,25 @@ from typing import Any
 
 from compliance.errors import Refused
 from compliance.records.charter import CharterBody
+from compliance.records.coalitions import CoalitionMeasured
 from compliance.records.decisions import ReviewNoted
 from compliance.records.reasons import Excluded, Missing
-from compliance.records.rounds import MetricReported, UpdateSubmitted
+from compliance.records.rounds import UpdateSubmitted
 from compliance.rules.phases import STEPS, Phase
+from compliance.rules.reports import Reports
 from compliance.rules.said import LogState
 
 Pair = tuple[str, str]
 DENIALS_PER_HOUR = 20
+
+
+@dataclass(frozen=True)
+class Unmasking:
+    """The lists of a masked round, and their place in the log."""
+
+    index: int
+    alive: dict[str, str]
+    gone: tuple[str, ...]
 
 
 @dataclass
@@ -32,6 +43,8 @@ class OpenRound:
     model_sha256: str
     deadline: str
     submitted: dict[str, UpdateSubmitted] = field(default_factory=dict)
+    mask_keys: dict[str, str] = field(default_factory=dict)
+    unmasking: Unmasking | None = None
 
 
 @dataclass(frozen=True)
@@ -70,14 +83,20 @@ class StudyState(LogState):
     datasets_withdrawn: set[Pair] = field(default_factory=set)
     epsilon_cap: dict[Pair, Decimal] = field(default_factory=dict)
     epsilon_spent: dict[Pair, Decimal] = field(default_factory=dict)
-    metrics: list[tuple[int, str, MetricReported]] = field(default_factory=list)
+    metrics: Reports = field(default_factory=Reports)
+    points: dict[Pair, str] = field(default_factory=dict)
     approvals: dict[Pair, set[str]] = field(default_factory=dict)
     refusals: dict[str, set[str]] = field(default_factory=dict)
     released: dict[str, str] = field(default_factory=dict)
     participation: dict[str, int] = field(default_factory=dict)
+    coalitions: dict[str, list[tuple[str, CoalitionMeasured]]] = field(default_factory=dict)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     stopped: int | None = None
     closed: str | None = None
     open_cases: dict[int, ReviewNoted] = field(default_factory=dict)
+    mask_keys: dict[str, str] = field(default_factory=dict)
+    mask_keys_seen: set[str] = field(default_factory=set)
+    unmasked: set[str] = field(default_factory=set)
 
     @property
     def origin(self) -> str:

@@ -48,6 +48,8 @@ def submit(state: StudyState, said: Said) -> None:
 def _turn(running: OpenRound, said: Said) -> Denied | None:
     if said.site not in running.sites:
         return Denied("round.sites", said.site, running.sites)
+    if running.unmasking is not None:
+        return Denied("mask.lists", f"an update of {said.site}", "before the lists")
     if said.site in running.submitted:
         return Denied("update.twice", said.site)
     if said.moment > seconds_of(running.deadline):

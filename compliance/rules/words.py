@@ -61,6 +61,7 @@ FOLD: dict[str, str] = {
     "site.limit": "A hospital can lower its own limit by itself, never raise it.",
     "metric.name": "The charter does not name this metric.",
     "metric.floor": "A count is below the smallest that may be shown.",
+    "metric.frozen": "The hospital's threshold was chosen once and stays: it told another before.",
     "metric.phase": "A metric of this phase is not possible here.",
     "release.model": "This is no model of a closed round of this study.",
     "release.output": "The charter does not let a model out in this form.",
@@ -73,6 +74,14 @@ FOLD: dict[str, str] = {
     "export.range": "The export names entries or a root that this log does not have.",
     "review.range": "The review names entries that this log does not have.",
     "contribution.range": "The rounds are not closed, or another rule was agreed.",
+    "mask.key": "The mask key cannot be taken now, or is not the one in force.",
+    "mask.lists": "The lists or shares of the unmasking do not fit the round.",
+    "mask.threshold": "Too few hospitals are there to unmask a sum.",
+    "mask.once": "Updates on one model are unmasked once: two sums would give one away.",
+    "contribution.inputs": "The account rests on other values than the hospitals measured.",
+    "coalition.sweep": "The charter asks for no such sweep now, or it was measured already.",
+    "coalition.models": "The other hospitals measured other models of this sweep.",
+    "coalition.counts": "More correct cases than cases, or not the same cases throughout.",
     "denied.rate": "More than twenty refusals in an hour: count them and say so in the next one.",
 }
 """What the fold itself says; hub, hospital, witness and auditor give the same answer."""
@@ -103,6 +112,9 @@ ELSEWHERE: dict[str, str] = {
     "site.purpose": "The hospital's own policy does not allow this purpose.",
     "site.epsilon": "The hospital's own policy asks for a smaller privacy budget.",
     "site.hours": "The hospital's own policy does not allow work on data at this hour.",
+    "site.restored": "The order is older than the backup's restore: it may be answered already.",
+    "site.leak": "The membership test of the hospital found that the model gives away who was "
+    "trained on.",
     "site.failed": "The hospital's program failed; the story is in its own journal.",
     "update.finite": "The update holds a value that is no number.",
     "update.shape": "The update has another length than the network.",
@@ -111,8 +123,14 @@ ELSEWHERE: dict[str, str] = {
     "dataset.shape": "The images of the dataset do not fit the network.",
     "dataset.description": "The description is not the one whose hash was registered.",
     "recipe.network": "This release has no such network.",
-    "recipe.dp": "This release does not train with differential privacy.",
-    "recipe.scaffold": "This release does not train with SCAFFOLD.",
+    "recipe.terms": "The recipe's classes or its preparation of images are not the charter's.",
+    "recipe.package": "The package of the recipe's network is not installed, not signed by anybody "
+    "this hospital trusts, or was altered.",
+    "recipe.dp": "Recipe, network and privacy cap do not fit together.",
+    "recipe.scaffold": "SCAFFOLD needs plain SGD: no momentum, no pull (mu), no noise (dp); and "
+    "no masks.",
+    "coalition.start": "The sweep does not begin where every coalition must begin.",
+    "coalition.course": "This step of the sweep was answered for other models, or is not next.",
     "mirror.behind": "The hospital's copy of the log does not hold this order yet.",
     "quality.drift": "The data have changed too much against the registered version.",
     "checkpoint.form": "The checkpoint has another form than agreed.",
@@ -126,12 +144,17 @@ ELSEWHERE: dict[str, str] = {
     "cosign.older": "The newest entry is newer than its cosignatures.",
     "quorum.missing": "Fewer witnesses cosigned than the policy asks.",
     "hub.readonly": "The hub only reads now: it was rebuilt or restored and may not write yet.",
-    "mask.key": "The masking key cannot be taken now.",
-    "mask.lists": "The lists of the unmasking do not fit the round.",
-    "mask.threshold": "Too few hospitals are alive to unmask.",
-    "mask.own": "The hospital is asked to unmask itself.",
-    "mask.once": "A round is unmasked once.",
-    "mask.range": "A value does not fit into the masked range.",
+    "counts.old": "The question is older than seven days: ask it again.",
+    "counts.limit": "More questions than one day takes: ask again tomorrow.",
+    "counts.words": "No dataset of the consortium has this word: ask with one of those it has.",
+    "counts.question": "This is the answer to another question.",
+    "counts.twice": "This hospital has answered this question already; an answer does not change.",
+    "counts.floor": "The answer's floor is below the smallest of the consortium's agreement.",
+    "counts.steps": "A count is no multiple of the floor that it names.",
+    "counts.dataset": "The answer is about a dataset that this hospital has not registered.",
+    "mask.own": "The lists of the unmasking name another update of this hospital than it sent.",
+    "mask.range": "A value or a number of cases does not fit into the masked range: agree on a "
+    "larger mask_range or n_ref.",
 }
 """What a hospital, witness, hub or verifier says by itself; a denial may carry these too."""
 

@@ -1,26 +1,19 @@
-"""Key files: one JSON document, mode 0600, the seed under a passphrase where a person holds it.
-
-Passphrase: scrypt (n = 2^15, r = 8, p = 1; RFC 7914) and AES-256-GCM (NIST SP 800-38D).
-"""
+"""Key files: one JSON document, mode 0600, the seed under a passphrase where a person holds it."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from compliance.errors import Malformed, NotReady, Refused
 from compliance.signing.keys import SEED_BYTES, SigningKey, VerifierKey
+from compliance.signing.passphrase import Closed, WrongPassphrase, close, open_closed
 
-_COST = 2**15
+SEED = "seed"
 
 
 def write_key(path: Path, key: SigningKey, passphrase: str | None = None) -> None:
@@ -34,15 +27,7 @@ def write_key(path: Path, key: SigningKey, passphrase: str | None = None) -> Non
     if passphrase is None:
         document["seed"] = base64.b64encode(key.seed).decode()
     else:
-        salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-        sealed = AESGCM(_stretch(passphrase, salt)).encrypt(nonce, key.seed, key.name.encode())
-        document["sealed"] = {
-            "kdf": "scrypt",
-            "n": _COST,
-            "salt": base64.b64encode(salt).decode(),
-            "nonce": base64.b64encode(nonce).decode(),
-            "seed": base64.b64encode(sealed).decode(),
-        }
+        document["sealed"] = close(key.seed, passphrase, key.name.encode()).plain(SEED)
     _write_once(path, json.dumps(document, indent=1).encode() + b"\n")
 
 
@@ -57,8 +42,10 @@ def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
     document = _read(path)
     try:
         public = VerifierKey.parse(document["public"])
-        sealed = None if "seed" in document else _parts(document["sealed"])
-        seed = _unsealed(public.name, sealed, passphrase) if sealed else _parts(document)["seed"]
+        if SEED in document:
+            seed = base64.b64decode(document[SEED])
+        else:
+            seed = _unsealed(public.name, Closed.of(document["sealed"], SEED), passphrase)
     except (KeyError, TypeError, ValueError, AttributeError, Malformed):
         raise Malformed(f"key file {path}", "it is not a Consilium key file") from None
     key = SigningKey(public.name, public.kind, seed)
@@ -67,17 +54,12 @@ def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
     return key
 
 
-def _parts(kept: dict[str, str]) -> dict[str, bytes]:
-    return {key: base64.b64decode(kept[key]) for key in ("salt", "nonce", "seed") if key in kept}
-
-
-def _unsealed(name: str, sealed: dict[str, bytes], passphrase: str | None) -> bytes:
+def _unsealed(name: str, sealed: Closed, passphrase: str | None) -> bytes:
     if passphrase is None:
         raise NotReady(f"the key {name} is protected.", "Give its passphrase.")
     try:
-        opener = AESGCM(_stretch(passphrase, sealed["salt"]))
-        return opener.decrypt(sealed["nonce"], sealed["seed"], name.encode())
-    except InvalidTag:
+        return open_closed(sealed, passphrase, name.encode())
+    except WrongPassphrase:
         raise Refused(
             "key.passphrase", sentence=f"The passphrase of {name} is wrong; nothing was signed."
         ) from None
@@ -109,10 +91,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Malformed(f"key file {path}", "it is not a Consilium key file")
     return document
-
-
-def _stretch(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt=salt, length=32, n=_COST, r=8, p=1).derive(passphrase.encode())
 
 
 def _write_once(path: Path, data: bytes) -> None:

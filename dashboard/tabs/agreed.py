@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from compliance.records.measures import LOCAL, folded, names_of
 from compliance.rules.quorum import default_k
 from dashboard import agreeing, choices, words
 from dashboard.asking import Asking
@@ -59,7 +60,7 @@ def shares(asking: Asking, count: int) -> None:
         return
     one, two = st.columns(2)
     with one:
-        asking.count("seeds", "Repetitions (seeds)", agreeing.SEEDS, 1000, agreeing.SEEDS)
+        asking.count("seeds", "Repetitions (seeds)", agreeing.SEEDS, 100, agreeing.SEEDS)
     with two:
         most = round(1 / max(count, 1), 4)
         asking.number("share_floor", "Least share of each hospital", "%.4f", (0.0, most), 0.0)
@@ -80,15 +81,26 @@ def dates(asking: Asking) -> None:
             asking.day(name, label)
 
 
-def measures(asking: Asking, *, baseline: bool) -> None:
+def measures(asking: Asking, *, task: str, classes: list[str], baseline: bool) -> None:
     """Ask what may be measured at all; nothing else may leave a hospital as a number."""
     st.markdown("**What is measured**")
-    own = {f"local.{name}": f"{words.METRICS[name]}, trained alone" for name in agreeing.METRICS}
-    names = {name: words.METRICS[name] for name in agreeing.METRICS} | (own if baseline else {})
+    every = folded(names_of(task, classes, baseline=baseline))
+    names = {name: _measure(name) for name in every}
     asking.follow("metrics", len(names))
     asking.several("metrics", "Only these numbers may leave a hospital", names, list(names))
-    chosen = {name: names[name] for name in asking.answers["metrics"]}
+    asked = asking.answers.get("subgroups") or []
+    groups = words.FAMILIES | {
+        word: words.GROUP_WORDS.get(word, word) for word in asked if word not in words.FAMILIES
+    }
+    asking.several("subgroups", "Told by group of patients too", groups)
+    lines = [name for name in asking.answers["metrics"] if name.partition(".")[0] in words.METRICS]
+    chosen = {name: names[name] for name in lines}
     asking.choice("primary", "The one that counts", chosen, next(iter(chosen), None))
+
+
+def _measure(name: str) -> str:
+    own = name.removeprefix(LOCAL)
+    return words.measure(own) if own == name else f"{words.measure(own)}, trained alone"
 
 
 def documents(asking: Asking) -> None:

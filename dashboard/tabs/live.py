@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from compliance.errors import ConsiliumError, Refused
-from dashboard import charts, page, style, tables
+from dashboard import charts, page, style, tables, words
 from dashboard.hub_client import open_hub
 
 Plain = dict[str, Any]
@@ -23,16 +23,23 @@ def draw(study: Plain, now: Plain) -> None:
         got = len(now["submitted"])
         st.progress(got / len(now["asked"]), text=f"{got} of {len(now['asked'])} updates arrived")
         for row in now["waiting"]:
-            state = str(row["health"].get("state", "silent"))
+            state = words.site_state(row["health"])
             with st.container(horizontal=True, vertical_alignment="center"):
                 page.badge(state)
                 seen = style.since(row["last_seen"], page.now())
-                st.markdown(f"**{row['title']}** · :gray[last seen {seen}]")
+                said = [
+                    f"last seen {seen}",
+                    *filter(None, [tables.progress_of(row, now.get("bytes", 0))]),
+                ]
+                st.markdown(f"**{row['title']}** · :gray[{' · '.join(said)}]")
+    for sentence in tables.rests(now):
+        st.warning(sentence, icon=":material/bedtime:")
     cells = tables.strip(now, study["sites"])
     if not cells:
         page.empty("No round has opened yet.", "The hub opens the first one by itself.")
         return
     st.altair_chart(charts.participation(cells), alt=charts.participation_alt(cells), theme=None)
+    _unlike(tables.unlike(now, study["sites"]))
     odd = [row for row in cells if row["state"] in {"left out", "missing"}]
     if odd:
         st.subheader("Not in every round")
@@ -43,6 +50,19 @@ def draw(study: Plain, now: Plain) -> None:
             ],
             border="horizontal",
         )
+
+
+def _unlike(rows: list[Plain]) -> None:
+    """How unlike the others each update was; nothing follows from it."""
+    if not rows:
+        return
+    with st.expander("Unlike the others"):
+        st.markdown(
+            "Over the last rounds: 0 always the most ordinary update, 1 never. A hospital with "
+            "other patients is unlike the others too, and whoever copies the others cannot be "
+            "seen. Nobody is left out for this number."
+        )
+        st.table(rows, border="horizontal")
 
 
 @st.fragment(run_every=EVERY, parallel=True)
@@ -63,4 +83,5 @@ def follow(study: str) -> None:
 
 def _mark(now: Plain) -> str:
     waiting = [(row["site"], row["health"].get("state")) for row in now["waiting"]]
+    waiting += [(row["site"], tables.progress_of(row)) for row in now["waiting"]]
     return str((now["phase"], now["round"], now["submitted"], waiting, len(now["rounds"])))

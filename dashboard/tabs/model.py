@@ -11,7 +11,7 @@ from dashboard import page, session, style, tables, words
 from dashboard.checking import Checked
 from dashboard.consent import Consent, consent_of
 from dashboard.hub_client import open_hub
-from dashboard.tabs import narrative
+from dashboard.tabs import examined, handing, narrative
 
 Plain = dict[str, Any]
 Colour = Literal["green", "red", "orange"]
@@ -75,10 +75,12 @@ def _release(study: Plain, told: Consent, found: Checked) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(state, icon=icon, color=colour)
             st.markdown(f"**{words.hospital(site, names)}**")
-    if not session.identity().has("researcher"):
+    examined.draw(study, told, found)
+    if session.identity().has("researcher"):
+        _acts(study, told, found)
+    else:
         st.markdown(":gray[Researchers release and download models.]")
-        return
-    _acts(study, told, found)
+    handing.papers(study, told.handed_out)
 
 
 def _answers(told: Consent) -> list[tuple[str, str]]:
@@ -114,13 +116,5 @@ def _acts(study: Plain, told: Consent, found: Checked) -> None:
             icon=":material/outbox:", primary=told.standing.enough,
             disabled=not told.standing.enough,
         )  # fmt: skip
-    if told.handed_out is None:
-        return
-    st.markdown(
-        "The file holds weights that learned from the hospitals' cases. Keep to the charter; the "
-        "download is asked with your password."
-    )
-    page.act(
-        "Download the released model", "model.download", study["study"],
-        {"model": told.handed_out}, icon=":material/download:", primary=bool(told.state),
-    )  # fmt: skip
+    if told.handed_out is not None:
+        handing.acts(study, told.handed_out, newest=bool(told.state))

@@ -8,9 +8,9 @@ from typing import Any, cast
 import streamlit as st
 
 from compliance.records.reasons import Stopped
-from dashboard import page, session, style, tables, words
+from dashboard import page, session, starting, style, tables, words
 from dashboard.reading import signers
-from dashboard.tabs import records, supposing
+from dashboard.tabs import amending, records, supposing
 
 Plain = dict[str, Any]
 SIGNS = {
@@ -33,7 +33,8 @@ def draw(study: Plain, charter: Plain, now: Plain | None) -> None:
     signed = sum(row["signed"] for row in study["sites"])
     one.metric("Hospitals signed", f"{signed} of {len(study['sites'])}", border=True)
     two.metric("Rounds", f"{study['round']} of {study['max_rounds']}", border=True)
-    three.metric("AUROC, lowest to highest", tables.auroc(study), border=True)
+    main = tables.main_measure(study)
+    three.metric(f"{main}, lowest to highest", tables.spread(study), border=True)
     four.metric("Cosigners needed", f"{body['quorum']['k']} of {len(body['sites'])}", border=True)
     left, right = st.columns((3, 2), gap="large")
     with left:
@@ -84,6 +85,8 @@ def _acts(study: Plain, charter: Plain, verified: Collection[str]) -> None:
             "Launch the study", "charter.launch", charter["charter_id"],
             icon=":material/rocket_launch:", primary=True, disabled=not ready,
         )  # fmt: skip
+    if study["phase"] in {"ready", "in_round", "stopped"} and who.has("researcher"):
+        amending.draw(study, charter)
     if study["phase"] in {"ready", "in_round"} and who.has("researcher", "admin"):
         with st.expander("Stop the study", icon=":material/front_hand:"):
             kinds = words.REASONS[Stopped]
@@ -103,6 +106,7 @@ def _terms(charter: Plain, body: Plain) -> None:
     rows = {
         "Purpose": words.USES.get(body["purpose"]["use"], body["purpose"]["use"]),
         "Recipe": f"{recipe['id']}, version {recipe['version']}",
+        "First weights": starting.agreed(body.get("start_model")),
         "Classes": words.listed([label.replace("_", " ") for label in body["task"]["labels"]]),
         "Deadline of a round": f"{body['round_seconds'] // 60} min",
         "Fewest hospitals": str(body["min_sites"]),

@@ -66,13 +66,22 @@ def data(asking: Asking, datasets: Sequence[Plain]) -> None:
     labels = {f"{row['site']}|{row['dataset']}": _dataset(row) for row in datasets}
     asking.several("datasets", "Data sets, one or more for each hospital", labels)
     st.markdown(":gray[Sizes are told in steps only; a size below a hospital's floor is not told.]")
+    st.page_link(
+        "views/counts.py", label="Ask the hospitals how many patients they have",
+        icon=":material/groups:",
+    )  # fmt: skip
     titles = {row["site"]: row["title"] for row in datasets}
-    chosen = set(asking.answers["datasets"])
-    rows = [row for row in datasets if f"{row['site']}|{row['dataset']}" in chosen]
+    rows = chosen(asking, datasets)
     for said in purposes.said(drafting.purpose_of(asking.answers), rows):
         st.markdown(_line(said, titles))
         if said.asks:
             _decision(asking, f"dac|{said.site}|{said.dataset}", titles[said.site])
+
+
+def chosen(asking: Asking, datasets: Sequence[Plain]) -> list[Plain]:
+    """The data sets that were chosen."""
+    names = set(asking.answers["datasets"])
+    return [row for row in datasets if f"{row['site']}|{row['dataset']}" in names]
 
 
 def _decision(asking: Asking, name: str, title: str) -> None:

@@ -19,7 +19,11 @@ def render() -> None:
     with open_hub() as hub:
         studies = page.ask("studies", hub.studies)
         sites = page.ask("sites", hub.sites)
+        ready = page.ask("ready", hub.ready)
         texts = page.ask("motions", hub.motions) if who.has("steward") else []
+    said = words.HUB_CERTIFICATE.get(str(ready.get("certificate")), "")
+    if said:
+        st.warning(said.format(until=ready["certificate_until"]), icon=":material/gpp_maybe:")
     _numbers(studies, sites)
     if not sites or not studies:
         _first_steps(who, sites)
@@ -106,7 +110,7 @@ def _running(studies: list[Plain]) -> None:
                 st.markdown(f"**{row['title']}**")
                 _open(row, "Follow", tab="Live")
             done = row["round"] / max(1, row["max_rounds"])
-            text = f"{tables.progress(row)} · AUROC {tables.auroc(row)}"
+            text = f"{tables.progress(row)} · {tables.main_measure(row)} {tables.spread(row)}"
             st.progress(min(1.0, done), text=text)
 
 
@@ -124,7 +128,7 @@ def _hospitals(sites: list[Plain]) -> None:
         return
     with st.container(horizontal=True, gap="medium"):
         for row in sites:
-            state = str(row["health"].get("state", "silent"))
+            state = words.site_state(row["health"])
             word = words.SITE_STATES.get(state, state)
             page.badge(state, f"{row['title']} · {word}")
 

@@ -33,7 +33,7 @@ def render() -> None:
         return
     head = st.columns(WIDTHS)
     for column, title in zip(
-        head, ("Study", "Progress", "Hospitals", "AUROC", "Last event"), strict=True
+        head, ("Study", "Progress", "Hospitals", "Main measure", "Last event"), strict=True
     ):
         column.markdown(f":gray[{title}]")
     for row in shown:
@@ -73,7 +73,7 @@ def _row(row: Plain) -> None:
         two.markdown(tables.progress(row))
         signed = sum(site["signed"] for site in row["sites"])
         three.markdown(f"{signed} of {len(row['sites'])} signed")
-        four.markdown(f"**{tables.auroc(row)}**")
+        four.markdown(f"**{tables.spread(row)}** :gray[{tables.main_measure(row)}]")
         five.markdown(f":gray[{style.moment(row['last_event'])}]")
 
 

@@ -7,12 +7,22 @@ from typing import Any
 import streamlit as st
 
 from dashboard import page, tables
-from dashboard.checking import CONSORTIUM
+from dashboard.checking import CONSORTIUM, Checked, study_state
 from dashboard.hub_client import open_hub
-from dashboard.tabs import live, log, model, overview, performance, witnesses
+from dashboard.tabs import (
+    contribution,
+    live,
+    log,
+    model,
+    offences,
+    overview,
+    performance,
+    spending,
+    witnesses,
+)
 
 Plain = dict[str, Any]
-TABS = ("Overview", "Live", "Performance", "Log", "Model")
+TABS = ("Overview", "Live", "Performance", "Contribution", "Log", "Model")
 
 
 def render() -> None:
@@ -42,11 +52,20 @@ def render() -> None:
     if tab == "Log" and now is not None:
         log.draw(study, found, sites)
     else:
-        _tab(tab or TABS[0], study, charter, now, found)
+        _tab(tab or TABS[0], study, _in_force(charter, found), now, found)
+        if tab == "Live" and now is not None:
+            offences.draw(study, found)
+            spending.draw(study, _in_force(charter, found), found, sites)
     if found is not None:
         page.footer(found, tables.names_of(study["sites"]))
     if tab == "Live" and now is not None and now["phase"] != "closed":
         live.follow(number)  # last on the page: a live part above would swallow clicks below
+
+
+def _in_force(charter: Plain, found: Checked | None) -> Plain:
+    """The charter with the terms in force: an amendment may have changed those of the first day."""
+    state = study_state(found)
+    return charter if state is None else charter | {"body": state.charter.plain()}
 
 
 def _head(study: Plain) -> None:
@@ -66,6 +85,8 @@ def _tab(tab: str, study: Plain, charter: Plain, now: Plain | None, found: Any) 
         live.draw(study, now)
     elif tab == "Performance":
         performance.draw(study, now)
+    elif tab == "Contribution":
+        contribution.draw(study, found)
     else:
         model.draw(study, found)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from compliance.errors import ConsiliumError
+from compliance.signing.certificate import GOOD, SOON
 from hub.api.access import PUBLIC, Caller
 from hub.api.rooms import Hub
 
@@ -28,15 +29,18 @@ def alive(_: Anybody) -> dict[str, str]:
 
 @routes.get("/readyz")
 def ready(_: Anybody, hub: Hub) -> dict[str, Any]:
-    """Whether studies can run: database, bundle, SuperLink."""
+    """Whether studies can run: database, SuperLink, the dates of the hub's own certificate."""
     try:
         hub.check_database()
         database = "ok"
     except ConsiliumError as error:
         database = type(error).__name__
     superlink = hub.superlink()
-    good = database == "ok" and superlink == "up"
-    return {"ready": good, "database": database, "superlink": superlink}
+    certificate = hub.certificate()
+    good = database == "ok" and superlink == "up" and certificate.code in (GOOD, SOON)
+    told = {"ready": good, "database": database, "superlink": superlink}
+    until = certificate.until and certificate.until.date().isoformat()
+    return told | {"certificate": certificate.code, "certificate_until": until}
 
 
 @routes.post("/join")

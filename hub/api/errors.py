@@ -31,6 +31,7 @@ STATUS: dict[str, int] = {
     "note.size": 413,
     "checkpoint.old": 409,
     "run.lease": 409,
+    "request.protocol": 426,
     "hub.readonly": 503,
 }
 FORBIDDEN, BAD, CONFLICT, AWAY = 403, 400, 409, 503

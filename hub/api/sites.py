@@ -59,8 +59,8 @@ def sites(_: Someone, hub: Hub) -> list[dict[str, Any]]:
 
 
 @routes.post("/sites/heartbeat")
-def heartbeat(caller: Annotated[Caller, Depends(WAITING_SITES)], hub: Hub) -> dict[str, str]:
-    """Take a sign of life: codes and counts."""
+def heartbeat(caller: Annotated[Caller, Depends(WAITING_SITES)], hub: Hub) -> dict[str, Any]:
+    """Take a sign of life: codes and counts; tell what of this site's messages was carried."""
     if len(caller.body) > MAX_HEALTH:
         raise Malformed("heartbeat", "it is larger than 16 KiB")
     try:
@@ -69,7 +69,8 @@ def heartbeat(caller: Annotated[Caller, Depends(WAITING_SITES)], hub: Hub) -> di
         told = None
     if not isinstance(told, dict):
         raise Malformed("heartbeat", "it is not a JSON object")
-    return {"time": hub.members.heartbeat(caller.hospital, told)}
+    time = hub.members.heartbeat(caller.hospital, told)
+    return {"time": time, "carried": hub.transfers.of(caller.hospital)}
 
 
 @routes.post("/sites/follow")
@@ -118,6 +119,13 @@ def change(
 ) -> dict[str, Any]:
     """Make a new version of a recipe."""
     made = hub.catalogue.change(body.base, body.changes)
+    return {"sha256": made.sha256, "document": made.plain()}
+
+
+@routes.post("/recipes/brought")
+def bring(caller: Annotated[Caller, Depends(RESEARCHER)], hub: Hub) -> dict[str, Any]:
+    """Take a whole recipe, the very bytes that were made with `consilium recipe`."""
+    made = hub.catalogue.bring(caller.body)
     return {"sha256": made.sha256, "document": made.plain()}
 
 

@@ -6,22 +6,26 @@ import base64
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from compliance.canonical import sha256_id
-from compliance.errors import Malformed, Refused
+from compliance.errors import Malformed, NotReady, Refused
 from compliance.report.narrative import narrative_of
 from compliance.signing.keys import VerifierKey
-from hub.api.access import MEMBERS, PEOPLE, RESEARCHER, SITES, Caller
+from hub.api.access import AUDIT, MEMBERS, PEOPLE, RESEARCHER, SITES, Caller
 from hub.api.rooms import Hub
+from hub.services.registry import FLOAT_BYTES
+from hub.services.statement_pdf import statement_of
 from hub.services.studies import names_of
 
 routes = APIRouter()
 Someone = Annotated[Caller, Depends(PEOPLE)]
 Researcher = Annotated[Caller, Depends(RESEARCHER)]
 Hospital = Annotated[Caller, Depends(SITES)]
+Reviewer = Annotated[Caller, Depends(AUDIT)]
 Member = Annotated[Caller, Depends(MEMBERS)]
+Place = Annotated[int, Query(ge=0)]
 
 
 class Draft(BaseModel):
@@ -61,7 +65,11 @@ def one(study: str, caller: Someone, hub: Hub) -> dict[str, Any]:
 def live(study: str, caller: Someone, hub: Hub) -> dict[str, Any]:
     """Who answered in the open round, who we wait for."""
     caller.must_reach(hub.studies.names(study))
-    return hub.studies.live(study) | {"run": {"id": hub.runs.run_id(study)}}
+    found = hub.studies.live(study) | {"run": {"id": hub.runs.run_id(study)}}
+    for row in found["waiting"]:
+        row["carried"] = hub.transfers.of(row["site"])
+    size = FLOAT_BYTES * hub.registry.layout(study).count if hub.registry.models(study) else 0
+    return found | {"scores": hub.scores.of(study), "bytes": size}
 
 
 @routes.get("/studies/{study}/metrics")
@@ -83,6 +91,34 @@ def card(study: str, caller: Member, hub: Hub) -> Response:
     """The card of the released model; its hash stands in the log."""
     caller.must_reach(hub.studies.names(study))
     return Response(hub.releases.card(study), media_type="application/json")
+
+
+@routes.get("/studies/{study}/statement")
+@routes.get("/studies/{study}/statement/{site}")
+def statement(study: str, caller: Member, hub: Hub, site: str | None = None) -> Response:
+    """The statement of contributions as PDF, of one hospital or of all; made from the log."""
+    caller.must_reach(hub.studies.names(study))
+    return Response(statement_of(hub.ledger, study, site), media_type="application/pdf")
+
+
+@routes.get("/studies/{study}/papers")
+def papers(study: str, caller: Reviewer, hub: Hub) -> list[dict[str, Any]]:
+    """The papers of the released model with their SHA-256; no weights are among them."""
+    caller.must_reach(hub.studies.names(study))
+    return [
+        {"name": name, "text": data.decode(), "sha256": sha256_id(data)}
+        for name, data in hub.papers.of(study).items()
+    ]
+
+
+@routes.get("/studies/{study}/papers/{paper}")
+def paper(study: str, paper: str, caller: Reviewer, hub: Hub) -> Response:
+    """One paper of the released model."""
+    caller.must_reach(hub.studies.names(study))
+    found = hub.papers.of(study)
+    if paper not in found:
+        raise NotReady(f"a model has no paper {paper[:40]!r}.", f"Papers: {', '.join(found)}.")
+    return Response(found[paper], media_type="application/octet-stream")
 
 
 @routes.get("/models")
@@ -119,6 +155,12 @@ def propose(body: Draft, caller: Researcher, hub: Hub) -> dict[str, Any]:
         return {"text_base64": _base64(text), "announcement_base64": _base64(announcement)}
     line = hub.keys.researcher(person.number).line(text)
     return hub.charters.propose(text, line, person.number, vkey)
+
+
+@routes.post("/starts/{sha256}")
+def start(sha256: str, at: Place, of: Place, caller: Researcher, hub: Hub) -> dict[str, Any]:
+    """Take a piece of a file with start weights; a charter's draft names the file by its hash."""
+    return hub.starts.take(caller.known.number, sha256, at, of, caller.body)
 
 
 @routes.get("/charters/{charter_id}")

@@ -79,6 +79,7 @@ def _play(asked: argparse.Namespace, state: Path, cast: Cast, show: Show) -> int
     with show.step("charter", "the charter is proposed, and signed at each hospital"):
         acts.propose(play, acts.charter_of(play, changes))
         acts.sign(play)
+        acts.ask_how_many(play)
     with show.step("study", f"the study runs: {asked.rounds} rounds over Flower"):
         cast.ask("study", "launch", play.study, "--home", play.researcher)
         results.follow(play, show.say)

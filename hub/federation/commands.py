@@ -20,6 +20,8 @@ KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PA
 OURS = "CONSILIUM_"
 POLL_SECONDS = "0.25"
 SECONDS = 60
+SECONDS_A_TURN = 2
+JSON = ("--format", "json")
 ROOT = Path(__file__).parents[2]
 
 
@@ -86,9 +88,46 @@ def ask_flower(words: Sequence[str], environment: Mapping[str, str]) -> dict[str
     Raises:
         NotReady: it ended badly, or said that it did not succeed.
     """
-    said = run_flower([*words, "--format", "json"], environment)
-    answer: dict[str, Any] = json.loads(said)
+    answer = _answer(run_flower([*words, *JSON], environment))
     if not answer.get("success"):
-        message = answer.get("error-message") or said
-        raise NotReady(f"`flwr {words[0]}` said: {str(message)[-600:]}", "See the hub's log.")
+        raise _said(words, answer)
     return answer
+
+
+def ask_flower_in_turn(
+    turns: Sequence[Sequence[str]], environment: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Run one `flwr` command after the other in one process; returns the answers up to a failure.
+
+    Raises:
+        NotReady: the first one failed.
+        Unreachable: they did not end in time.
+    """
+    text = "".join(json.dumps([*words, *JSON]) + "\n" for words in turns)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "hub.federation.in_turn"],
+            env=dict(environment),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS + SECONDS_A_TURN * len(turns),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"`flwr {turns[0][0]}` did not end in time.") from error
+    told = [_answer(line) for line in done.stdout.splitlines() if line.strip()]
+    good = [answer for answer in told if answer.get("success")]
+    if turns and not good:
+        raise _said(turns[0], told[0] if told else {"error-message": done.stderr})
+    return good
+
+
+def _answer(said: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(said)
+    return answer
+
+
+def _said(words: Sequence[str], answer: Mapping[str, Any]) -> NotReady:
+    message = str(answer.get("error-message") or answer)
+    return NotReady(f"`flwr {words[0]}` said: {message[-600:]}", "See the hub's log.")

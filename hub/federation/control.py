@@ -6,11 +6,11 @@ Source: design/federation.md §2.1; each command line is tested against the lock
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hub.federation.bundle import APP
-from hub.federation.commands import ask_flower
+from hub.federation.commands import ask_flower, ask_flower_in_turn
 from hub.federation.superlink import CONNECTION
 
 
@@ -24,20 +24,27 @@ class Control:
     def __init__(self, environment: Callable[[], Mapping[str, str]]) -> None:
         self._environment = environment
 
-    def register_node(self, public: str) -> str:
-        """Register a node's key and return its node id, a decimal number as text.
+    def register_nodes(self, publics: Sequence[str]) -> list[str]:
+        """Register nodes' keys; returns their node ids, decimal numbers as text.
+
+        One process registers many: with one for each, a hub of a hundred hospitals would need
+        minutes after each start of its SuperLink. The first that Flower refuses ends it; those
+        before it are returned.
 
         Args:
-            public: EC P-384 public key, OpenSSH text.
+            publics: EC P-384 public keys, OpenSSH text.
 
         Raises:
-            NotReady: Flower refused, for example because it knows the key already.
+            NotReady: Flower refused the first, for example because it knows the key already.
         """
         with tempfile.TemporaryDirectory(prefix="consilium-key-") as name:
-            path = Path(name) / "node.pub"
-            path.write_text(public.strip() + "\n", encoding="ascii")
-            told = ask_flower(["supernode", "register", str(path), CONNECTION], self._environment())
-        return str(told["node-id"])
+            turns = []
+            for place, public in enumerate(publics):
+                path = Path(name) / f"{place}.pub"
+                path.write_text(public.strip() + "\n", encoding="ascii")
+                turns.append(["supernode", "register", str(path), CONNECTION])
+            told = ask_flower_in_turn(turns, self._environment())
+        return [str(answer["node-id"]) for answer in told]
 
     def start_run(self, study: str) -> str:
         """Start the ServerApp of a study and return Flower's run id.

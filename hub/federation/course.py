@@ -7,16 +7,20 @@ Source: design/federation.md §3.1, §3.2.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from compliance.records.reasons import Excluded, Missing
+from hub.federation.aggregation.vectors import FileVector
 
 MOST_SENDINGS = 3
 LONGEST_GRACE = timedelta(seconds=120)
 LATE_SENDING = timedelta(seconds=90)
+SILENCE = timedelta(seconds=60)
+"""After so long an order is lost that its site, though online, does not name."""
 
 
 class End(StrEnum):
@@ -44,16 +48,22 @@ class Seat:
     Args:
         message: the order that is under way, or None.
         sendings: how often the order was sent.
+        vector: where the values of its update lie, once they were taken, counted or not.
         outcome: final: counted, left out, or missing for good.
         failed: the last order ended without an answer.
         away: it was offline after the order was sent.
+        named: when the site last said that it has the order; first, when it was sent.
+        not_before: the order is not sent again before this.
     """
 
     message: str | None = None
     sendings: int = 0
+    vector: Path | None = None
     outcome: Counted | Excluded | Missing | None = None
     failed: bool = False
     away: bool = False
+    named: datetime | None = None
+    not_before: datetime | None = None
 
 
 @dataclass
@@ -98,8 +108,14 @@ class Course:
             if seat.message is not None and seat.outcome is None
         }
 
+    def heard(self, working: Mapping[str, int], number: int, now: datetime) -> None:
+        """Remember which hospitals say that they have the order of this round in hand."""
+        for site, told in working.items():
+            if site in self.seats and told == number:
+                self.seats[site].named = now
+
     def to_send(self, online: set[str], now: datetime) -> list[str]:
-        """Hospitals that get the order now: never asked, failed, or back from being away."""
+        """Hospitals that get the order now: never asked, failed, back, or silent about it."""
         late = now > self.deadline - min(LATE_SENDING, (self.deadline - self.opened) / 4)
         found = []
         for site in self.pending():
@@ -107,16 +123,34 @@ class Course:
             if site not in online:
                 seat.away = seat.away or seat.sendings > 0
                 continue
-            fresh = seat.sendings == 0
-            if (fresh or seat.failed or seat.away) and not late and seat.sendings < MOST_SENDINGS:
+            if self._wants(seat, now) and not late and seat.sendings < MOST_SENDINGS:
                 found.append(site)
         return found
 
-    def sent(self, site: str, message: str) -> None:
+    def _wants(self, seat: Seat, now: datetime) -> bool:
+        if seat.not_before is not None and now < seat.not_before:
+            return False
+        lost = seat.named is not None and now - seat.named >= SILENCE
+        return seat.sendings == 0 or seat.failed or seat.away or lost
+
+    def sent(self, site: str, message: str, now: datetime) -> None:
         """Remember that the order is under way."""
         seat = self.seats[site]
-        seat.message, seat.sendings = message, seat.sendings + 1
+        seat.message, seat.sendings, seat.named = message, seat.sendings + 1, now
         seat.failed = seat.away = False
+
+    def put_off(self, site: str, until: datetime) -> None:
+        """Ask again later, without counting this time: the fault was the hub's own."""
+        seat = self.seats[site]
+        seat.message, seat.failed, seat.not_before = None, True, until
+        seat.sendings -= 1
+
+    def on_record(self, submitted: Collection[str]) -> None:
+        """Name whose word stands in the log without values as late: it is not missing."""
+        for site in submitted:
+            seat = self.seats[site]
+            if seat.outcome is None or isinstance(seat.outcome, Missing):
+                self.settle(site, Excluded.LATE)
 
     def failed(self, site: str) -> None:
         """Remember that an order ended without an answer."""
@@ -127,6 +161,7 @@ class Course:
         """Remember the one final outcome of a hospital."""
         seat = self.seats[site]
         seat.outcome, seat.message = outcome, None
+        seat.vector = outcome.path if isinstance(outcome, Counted) else seat.vector
 
     def counted(self) -> dict[str, Counted]:
         """Updates that count, by hospital."""
@@ -135,6 +170,11 @@ class Course:
             for site, seat in self.seats.items()
             if isinstance(seat.outcome, Counted)
         }
+
+    def measured(self) -> dict[str, FileVector]:
+        """Updates whose values are here, those of too large a norm as well."""
+        seats = self.seats.items()
+        return {site: FileVector(seat.vector) for site, seat in seats if seat.vector is not None}
 
     def end(self, online: set[str], now: datetime) -> End:
         """Whether the round ends now, and how."""

@@ -1,7 +1,7 @@
 """Orders out, replies in: Flower's message types end here.
 
 One order is one RecordDict for all sites, so that its objects travel once. Replies are asked for
-one by one: whoever is silent holds up nobody.
+one by one: whoever is silent holds up nobody, and costs no question of its own (`answers`).
 
 Source: design/federation.md §3.1, §4.2.
 """
@@ -15,8 +15,29 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from compliance.records.order import Order
-from compliance.records.wire import ARRAYS, NOTES, ORDER, VECTOR, WORDS, vector_file
+from compliance.records.wire import (
+    ARRAYS,
+    COMMITMENTS,
+    NOTES,
+    OPENED,
+    ORDER,
+    SHARES,
+    VECTOR,
+    WORDS,
+    vector_file,
+)
+from hub.federation.answers import answered
 from hub.federation.replies import Reply
+
+Model = Callable[[], bytes]
+"""Reads the order's model: it is held while it is sent, and no longer."""
+
+
+MESSAGES = {"unmask": "query", "sweep": "train.sweep"}
+"""Flower's name for a message where it is not the order's kind."""
+
+PAPERS = ({SHARES, COMMITMENTS}, {OPENED}, set[str]())
+"""What may come beside the notes of a reply."""
 
 
 class Exchange(Protocol):
@@ -25,7 +46,9 @@ class Exchange(Protocol):
     def online(self) -> set[str]:
         """Sites that can be reached now."""
 
-    def send(self, order: Order, vector: bytes, sites: Iterable[str], ttl: float) -> dict[str, str]:
+    def send(
+        self, order: Order, vector: Model | None, sites: Iterable[str], ttl: float
+    ) -> dict[str, str]:
         """Send one order to several sites; returns a message id by site that took it."""
 
     def receive(self, waiting: Mapping[str, str]) -> Iterator[Reply | Failure]:
@@ -55,63 +78,67 @@ class FlowerExchange:
         ring: Callable[[], None] = lambda: None,
     ) -> None:
         self._grid, self._sites, self._ring = grid, sites, ring
-        self._order: tuple[Order, RecordDict] | None = None
 
     def online(self) -> set[str]:
         """Sites whose node has given a sign of life."""
         names = self._sites()
         return {names[str(node)] for node in self._grid.get_node_ids() if str(node) in names}
 
-    def send(self, order: Order, vector: bytes, sites: Iterable[str], ttl: float) -> dict[str, str]:
-        """Push one order; sending it again sends the very same objects."""
+    def send(
+        self, order: Order, vector: Model | None, sites: Iterable[str], ttl: float
+    ) -> dict[str, str]:
+        """Push one order; sending it again makes the very same objects again."""
         nodes = {site: int(node) for node, site in self._sites().items()}
         wanted = [site for site in sites if site in nodes]
         if not wanted:
             return {}
-        content = self._content(order, vector)
+        content = _content(order, vector() if vector is not None else None)
+        kind = MESSAGES.get(order.kind, order.kind)
         messages = [
-            Message(content, nodes[site], order.kind, ttl=ttl, group_id=str(order.round))
+            Message(content, nodes[site], kind, ttl=ttl, group_id=str(order.round))
             for site in wanted
         ]
         numbers = list(self._grid.push_messages(messages))
         self._ring()
         return {site: number for site, number in zip(wanted, numbers, strict=False) if number}
 
-    def _content(self, order: Order, vector: bytes) -> RecordDict:
-        if self._order is not None and self._order[0] == order:
-            return self._order[1]
-        array = Array("float32", (len(vector) // 4,), "numpy.ndarray", vector_file(vector))
-        content = RecordDict(
-            {
-                ARRAYS: ArrayRecord({VECTOR: array}),
-                WORDS: ConfigRecord({ORDER: order.encode()}),
-            }
-        )
-        self._order = order, content
-        return content
-
     def receive(self, waiting: Mapping[str, str]) -> Iterator[Reply | Failure]:
-        """Ask for each message alone; memory holds one reply at a time."""
-        for site, number in waiting.items():
-            for message in self._grid.pull_messages([number]):
-                yield read_message(site, message)
+        """Ask which of them are answered; memory holds one answer at a time."""
+        names = {number: site for site, number in waiting.items()}
+        found = answered(self._grid, list(names))
+        while (one := next(found, None)) is not None:
+            reply, one = read_message(names[one.number], one.message), None
+            yield reply
+            del reply
 
 
-def read_message(site: str, message: Message) -> Reply | Failure:
+def _content(order: Order, vector: bytes | None) -> RecordDict:
+    words = ConfigRecord({ORDER: order.encode()})
+    if vector is None:
+        return RecordDict({WORDS: words})
+    array = Array("float32", (len(vector) // 4,), "numpy.ndarray", vector_file(vector))
+    return RecordDict({ARRAYS: ArrayRecord({VECTOR: array}), WORDS: words})
+
+
+def read_message(site: str, message: Message | None) -> Reply | Failure:
     """Take the records out of a Flower message; anything unexpected is a failure."""
-    if message.has_error() or not message.has_content():
+    if message is None or message.has_error() or not message.has_content():
         return Failure(site)
     content = message.content
     words = content.get(WORDS)
     notes = words.get(NOTES) if isinstance(words, ConfigRecord) else None
     if not isinstance(notes, list) or not all(isinstance(note, bytes) for note in notes):
         return Failure(site)
-    if set(content) - {ARRAYS, WORDS} or set(words or ()) != {NOTES}:
+    papers = {name: data for name, data in (words or {}).items() if name != NOTES}
+    if set(content) - {ARRAYS, WORDS} or set(papers) not in PAPERS:
+        return Failure(site)
+    if not all(isinstance(data, bytes) for data in papers.values()):
         return Failure(site)
     return Reply(
         site,
         _array_bytes(content.get(ARRAYS)),
         [bytes(note) for note in notes if isinstance(note, bytes)],
+        {name: data for name, data in papers.items() if isinstance(data, bytes)},
     )
 
 

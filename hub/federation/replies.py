@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from compliance.records.decisions import DecisionDenied
 from compliance.records.envelope import Event, parse_event
 from compliance.records.reasons import Excluded, Missing
 from compliance.records.rounds import MetricReported, UpdateSubmitted
-from compliance.records.wire import vector_values
+from compliance.records.wire import WORDS_32, vector_values
 from compliance.signing.note import parse
 
 CHUNK = 262_144
@@ -37,6 +37,8 @@ class Reply:
     site: str
     array: bytes | None
     notes: list[bytes]
+    papers: Mapping[str, bytes] = field(default_factory=dict)
+    """What came beside a masked update, or opened shares; empty without masks."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def judge_update(
         values = vector_values(array or b"", count)
     except Malformed:
         return Excluded.WRONG_SHAPE
-    if sha256_id(bytes(values)) != said.update_sha256:
+    if sha256_id(values) != said.update_sha256:
         return Excluded.BAD_HASH
     if said.encoding != "packed-f32" or said.bytes != len(values):
         return Excluded.WRONG_SHAPE
@@ -111,6 +113,24 @@ def judge_update(
     if norm is None:
         return Excluded.NOT_FINITE
     return (values, norm) if cases.fits(said.n) else Excluded.BAD_COUNT
+
+
+def judge_masked(
+    array: bytes | None, said: UpdateSubmitted, count: int, cases: Cases
+) -> memoryview | Excluded:
+    """Compare a masked update's bytes with what was signed; what its numbers are, nobody sees.
+
+    Args as `judge_update`; the file holds `count` uint32 values.
+    """
+    try:
+        values = vector_values(array or b"", count, WORDS_32)
+    except Malformed:
+        return Excluded.WRONG_SHAPE
+    if sha256_id(values) != said.update_sha256:
+        return Excluded.BAD_HASH
+    if said.encoding != "masked-u32" or said.bytes != len(values):
+        return Excluded.WRONG_SHAPE
+    return values if cases.fits(said.n) else Excluded.BAD_COUNT
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from compliance.errors import ConsiliumError
 from hub.federation import bundle
 from hub.federation.app_source import AppSource
 from hub.federation.control import Control
-from hub.federation.gateway import Gateway, answers
+from hub.federation.gateway import Gateway, answers, canonical_key
 from hub.federation.ring import bell_path
 from hub.federation.superlink import Loopback, SuperLink
 from hub.settings import process_environment
@@ -27,6 +27,8 @@ from hub.wiring import Rooms
 LOOK_SECONDS = 0.5
 BACKOFF = (1, 2, 4, 8, 15, 30)
 PATIENT = 300
+TOGETHER = 50
+"""Nodes that one process registers; a hundred have two of them."""
 STARTING, UP, ENDED = "starting", "up", "ended"
 
 
@@ -54,12 +56,14 @@ class FlowerSupervisor:
             place=lambda: superlink.place,
             keys=lambda: rooms.members.flower_keys().values(),
             bell=bell_path(rooms.settings.home),
+            moved=self._carried,
         )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="flower", daemon=True)
         self._state = STARTING
         self._registered: set[str] = set()
         self._active: dict[str, str] = {}
+        self._sites: dict[str | None, str] = {}
         self._told: dict[str, float] = {}
 
     @property
@@ -117,13 +121,21 @@ class FlowerSupervisor:
         if active != self._active:
             self._gateway.forget()
             self._active = active
-        for site, public in active.items():
-            if site not in self._registered:
-                self._rooms.members.record_node(site, self._control.register_node(public))
-                self._gateway.forget()
+            self._sites = {canonical_key(public): site for site, public in active.items()}
+        fresh = [site for site in active if site not in self._registered][:TOGETHER]
+        if fresh:
+            numbers = self._control.register_nodes([active[site] for site in fresh])
+            for site, number in zip(fresh, numbers, strict=False):
+                self._rooms.members.record_node(site, number)
                 self._registered.add(site)
+            self._gateway.forget()
         for study in self._rooms.runs.needed():
             self._rooms.runs.started(study, self._control.start_run(study))
+
+    def _carried(self, key: str, name: str, asked: int, answered: int) -> None:
+        site = self._sites.get(key)
+        if site is not None:
+            self._rooms.transfers.moved(site, name, asked, answered)
 
     def _tell(self, words: str) -> None:
         now = time.monotonic()

@@ -27,9 +27,20 @@ class Spool:
 
     def keep(self, number: int, site: str, values: bytes | memoryview) -> Path:
         """Write the values of an update."""
-        path = self.path(number, site)
+        return self._write(self.path(number, site), values)
+
+    def keep_paper(self, number: int, site: str, name: str, data: bytes) -> None:
+        """Write what came beside a masked update; before its values, which alone say it is here."""
+        self._write(self.beside(number, site, name), data)
+
+    def paper(self, number: int, site: str, name: str) -> bytes:
+        """What came beside a masked update; empty when it is not here."""
+        path = self.beside(number, site, name)
+        return path.read_bytes() if path.is_file() else b""
+
+    def _write(self, path: Path, values: bytes | memoryview) -> Path:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
+        partial = path.with_name(f"{path.name}.part")
         with partial.open("wb") as file:
             file.write(values)
             file.flush()
@@ -44,9 +55,19 @@ class Spool:
             return path
         return None
 
+    @property
+    def folder(self) -> Path:
+        """Where everything of a round lies until it is over."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._folder
+
     def clear(self) -> None:
         """Remove what belongs to rounds that are over."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def beside(self, number: int, site: str, name: str) -> Path:
+        """Where a paper of an update lies."""
+        return self._folder / str(number) / f"{site}.{name}"
 
     def path(self, number: int, site: str) -> Path:
         """Where an update lies; a site's name has letters, digits, dots and hyphens only."""

@@ -1,30 +1,39 @@
-"""What this release of the hub cannot do, though a charter may ask for it."""
+"""What this release of the hub can do only with some recipes, though a charter may ask for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from compliance.rules.check import Finding
-from hub.services.drafts import AGGREGATORS
+from pydantic import ValidationError
+
+from compliance.errors import Refused
+from compliance.records.charter import PrivacyTerms
+from compliance.records.recipe import Recipe
+from compliance.rules.check import Finding, finding_of
+from compliance.rules.masking import fits
+from compliance.rules.noise import check_terms
+from compliance.rules.sweeps import check_sweep
+from compliance.rules.words import SENTENCES
 
 
-def beyond_this_hub(body: Mapping[str, Any]) -> list[Finding]:
-    """Refusals of what the charter's rules allow and this release of the hub does not do."""
+def masks_that_fit(body: Mapping[str, Any], recipe: Recipe) -> list[Finding]:
+    """Refusal of a charter whose masks and recipe do not belong together."""
     asked = body.get("aggregator") or {}
-    found = []
-    if asked.get("name") not in AGGREGATORS:
-        sentence = "This release of the hub makes models in one way."
-        found.append(
-            Finding(
-                "charter.terms",
-                sentence,
-                str(asked.get("name")),
-                ", ".join(AGGREGATORS),
-                allowed=False,
-            )
-        )
-    if asked.get("masked") or body.get("dp") is not None:
-        sentence = "This release has neither masks nor noise (dp)."
-        found.append(Finding("charter.terms", sentence, "masked or dp", "neither", allowed=False))
-    return found
+    denied = fits(recipe) if asked.get("masked") else None
+    return [] if denied is None else [finding_of(denied)]
+
+
+def fits_recipe(body: Mapping[str, Any], recipe: Recipe) -> list[Finding]:
+    """Refusals of a charter whose privacy cap or sweep does not go with its recipe."""
+    try:
+        terms, sites = body.get("dp"), body.get("sites") or ()
+        check_terms(None if terms is None else PrivacyTerms.model_validate(terms), recipe)
+        check_sweep(str((body.get("contribution") or {}).get("rule")), len(sites), recipe)
+    except ValidationError:
+        return []  # the charter's own form says what is wrong
+    except Refused as error:
+        sentence = error.sentence or SENTENCES[error.rule]
+        found, agreed = str(error.found), str(error.agreed)
+        return [Finding("charter.terms", sentence, found, agreed, allowed=False)]
+    return []

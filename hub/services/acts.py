@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from hub.services.exports import ExportService
 from hub.services.intents import Act
 from hub.services.keys import KeyStore
 from hub.services.members import MemberService
+from hub.services.packages import WEIGHTS, ModelPackage
 from hub.services.people import PeopleService
 from hub.services.releases import ReleaseService
 from hub.services.sealed import SealedService
@@ -148,13 +150,22 @@ class HandingOut:
     """What leaves the hub as a file, each by a ticket that works once.
 
     Args:
-        exports: bundles and model files.
+        exports: bundles, and the tickets of every file.
         releases: which models may be handed out.
+        package: a released model's file, alone or with its papers.
         folder: where the files lie until they are fetched.
     """
 
-    def __init__(self, *, exports: ExportService, releases: ReleaseService, folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        exports: ExportService,
+        releases: ReleaseService,
+        package: ModelPackage,
+        folder: Path,
+    ) -> None:
         self._exports, self._releases, self._folder = exports, releases, folder
+        self._package = package
 
     def export(self, person: Person, study: str, body: Body) -> Body:
         """Build the bundle of a study."""
@@ -170,11 +181,14 @@ class HandingOut:
         return self._releases.release(study, body.get("model"), narrative, by=person.who)
 
     def download(self, _person: Person, study: str, body: Body) -> Body:
-        """Write the released model's file."""
-        data, name = self._exports.model_file(study, body.get("model"))
+        """Write the released model's file, or one zip with its papers (`what: package`)."""
+        model = self._releases.released(study, body.get("model"))
+        data, name = self._package.of(study, model, str(body.get("what") or WEIGHTS))
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / name).write_bytes(data)
-        return {"ticket": self._exports.ticket(self._folder / name, name)}
+        digest = hashlib.sha256(data).hexdigest()
+        ticket = self._exports.ticket(self._folder / name, name)
+        return {"ticket": ticket, "name": name, "bytes": len(data), "sha256": digest}
 
 
 def wanted(study: str, folder: Path, body: Body) -> Request:

@@ -9,16 +9,19 @@ from compliance.canonical import sha256_id
 from compliance.errors import NotReady
 from compliance.ledger.checkpoint import parse_text
 from compliance.records.charter import CharterBody
+from compliance.report.account import inputs_files
 from compliance.report.attached import check_attached
 from compliance.report.consortium import consortium_files
 from compliance.report.controls import recorded
 from compliance.report.export import documents_in, others_left_out
 from compliance.report.log import Log
+from compliance.report.made import files_of
 from compliance.report.people import write_people
 from compliance.report.request import Request
 from compliance.signing.note import parse
 from hub.services.ledger import LedgerService
 from hub.services.releases import ReleaseService
+from hub.storage import sealed
 from hub.storage import studies as rows
 from hub.storage.database import Database
 
@@ -62,7 +65,9 @@ class Attachments:
         """
         charter = log.state.charter
         files = self._program(charter) | self._descriptions(charter)
-        files |= self._model(study, log)
+        files |= self._model(study, log) | self._made(study, log)
+        inputs = inputs_files(log.state, log.events)
+        files |= {path.removeprefix("data/"): data for path, data in inputs.items()}
         if asked.documents is not None:
             files |= documents_in(asked.documents, charter)
         files = others_left_out(files, asked.site)
@@ -86,6 +91,17 @@ class Attachments:
         cards = {path: data for path, data in files.items() if path.endswith("card.json")}
         here = {path.rpartition("/")[0] for path in cards if sha256_id(cards[path]) in named}
         return {path: data for path, data in files.items() if path.rpartition("/")[0] in here}
+
+    def _made(self, study: str, log: Log) -> dict[str, bytes]:
+        """How each model was made, as far as it was not erased."""
+        with self._database.reading() as session:
+            known = sealed.sealed_of(session, study)
+
+        def kept(commitment: str) -> tuple[bytes, bytes] | None:
+            row = known.get(commitment)
+            return (row.salt, row.payload) if row and row.salt and row.payload else None
+
+        return {path.removeprefix("data/"): data for path, data in files_of(log, kept).items()}
 
     def _agreed(self, log: Log) -> dict[str, bytes]:
         """Proofs against the consortium's log, when it is founded and witnessed."""

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from compliance.errors import NotReady
+
 AUTHORITY_YEARS, SERVER_DAYS = 10, 825
 LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -30,7 +32,7 @@ def make_authority(folder: Path, name: str, host: str, now: datetime) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     begin = now - timedelta(hours=1)
-    ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} authority")])
     ca = (
         _builder(ca_name, ca_name, ca_key, begin, timedelta(days=365 * AUTHORITY_YEARS))
@@ -39,9 +41,54 @@ def make_authority(folder: Path, name: str, host: str, now: datetime) -> None:
         .add_extension(_identifier(ca_key), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
+    _write_pair(folder, "ca", ca, ca_key)
+    _write_pair(folder, "server", *_issue(ca, ca_key, host, begin))
+
+
+def renew(folder: Path, host: str, now: datetime) -> datetime:
+    """Give the hub a new key and certificate by the same authority; returns until when it counts.
+
+    Hospitals notice nothing: they trust the authority. Killed between the two files, run it again.
+
+    Args:
+        folder: of the four files.
+        host: host of the public address.
+        now: begin of validity, minus an hour.
+
+    Raises:
+        NotReady: the authority is not here, or ends before the new certificate would begin.
+    """
+    try:
+        ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise NotReady(
+            f"the authority in {folder} cannot be used ({error}).",
+            "Put ca.pem and ca.key back from the backup, or bring a certificate of your own proxy.",
+        ) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or now >= ca.not_valid_after_utc:
+        raise NotReady(
+            "the hub's certificate authority itself has ended.",
+            "Hospitals must get another one by hand (`ca_file`): call them first.",
+        )
+    certificate, fresh = _issue(ca, key, host, now - timedelta(hours=1))
+    for name in ("server.new.pem", "server.new.key"):
+        (folder / name).unlink(missing_ok=True)
+    _write_pair(folder, "server.new", certificate, fresh)
+    for ending in ("key", "pem"):
+        (folder / f"server.new.{ending}").replace(folder / f"server.{ending}")
+    return certificate.not_valid_after_utc
+
+
+def _issue(
+    ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, host: str, begin: datetime
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """A new server key and its certificate; it never outlives the authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    length = min(timedelta(days=SERVER_DAYS), ca.not_valid_after_utc - begin)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    server = (
-        _builder(subject, ca_name, server_key, begin, timedelta(days=SERVER_DAYS))
+    certificate = (
+        _builder(subject, ca.subject, key, begin, length)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -49,12 +96,17 @@ def make_authority(folder: Path, name: str, host: str, now: datetime) -> None:
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )
-        .add_extension(_identifier(server_key), critical=False)
+        .add_extension(_identifier(key), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    for stem, certificate, key in (("ca", ca, ca_key), ("server", server, server_key)):
-        (folder / f"{stem}.pem").write_bytes(certificate.public_bytes(_PEM))
-        _write_private(folder / f"{stem}.key", key)
+    return certificate, key
+
+
+def _write_pair(
+    folder: Path, stem: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> None:
+    (folder / f"{stem}.pem").write_bytes(certificate.public_bytes(_PEM))
+    _write_private(folder / f"{stem}.key", key)
 
 
 _PEM = serialization.Encoding.PEM

@@ -11,7 +11,14 @@ from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.envelope import parse_event
 from compliance.records.kinds import CONSORTIUM as CONSORTIUM_KINDS
-from compliance.records.recipe import Recipe, parse_recipe, read_recipe, shipped, with_changes
+from compliance.records.recipe import (
+    Recipe,
+    layout_of,
+    parse_recipe,
+    read_recipe,
+    shipped,
+    with_changes,
+)
 from compliance.rules.consortium.state import ConsortiumState
 from compliance.signing.note import parse
 from hub.services.clock import Clock, text_of
@@ -22,6 +29,7 @@ from hub.storage.database import Database
 from hub.storage.members import find_member
 
 MAX_DESCRIPTION = 1 << 20
+MAX_RECIPE = 256 << 10
 
 
 class CatalogueService:
@@ -82,12 +90,39 @@ class CatalogueService:
             NotReady: no such recipe.
             Malformed: a number outside its bounds.
         """
-        found = shipped().get(base)
-        found = self.recipe(base) if found is None else found
-        made = self._numbered(with_changes(found, changes))
+        made = self._numbered(with_changes(self._based_on(base), changes))
         with self._database.transaction() as session:
             rows.keep(session, rows.RecipeRow(sha256=made.sha256, document=made.encode()))
         return made
+
+    def bring(self, document: bytes) -> Recipe:
+        """Take a whole recipe: of a consortium's package, or with a network of its own widths.
+
+        Its layout travels within it; no program does, and nothing of it is run here.
+
+        Raises:
+            Malformed: too large, not one canonical recipe, or it names another layout than its own.
+                It may not stand in the place of a recipe of this release.
+        """
+        if len(document) > MAX_RECIPE:
+            raise Malformed("recipe", f"it has more than {MAX_RECIPE} bytes")
+        brought = parse_recipe(document)
+        layout_of(brought)
+        if brought.id in shipped():
+            raise Malformed("recipe", f"this release has a recipe {brought.id}: name it otherwise")
+        made = self._numbered(brought)
+        with self._database.transaction() as session:
+            rows.keep(session, rows.RecipeRow(sha256=made.sha256, document=made.encode()))
+        return made
+
+    def _based_on(self, base: str) -> Recipe:
+        """A recipe by its hash or id; of an id that was brought, the newest version."""
+        if base in shipped():
+            return shipped()[base]
+        with self._database.reading() as session:
+            stored = [parse_recipe(row.document) for row in rows.all_recipes(session)]
+        named = [recipe for recipe in stored if recipe.id == base]
+        return max(named, key=lambda recipe: recipe.version) if named else self.recipe(base)
 
     def _numbered(self, recipe: Recipe) -> Recipe:
         """A version number stands for one document for ever: take the next one that is free.

@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compliance.canonical import sha256_id
-from compliance.errors import Malformed, NotReady, Refused
+from compliance.errors import ConsiliumError, Malformed, NotReady, Refused
 from compliance.records.charter import CharterBody
 from compliance.records.consortium import StudyRefusal
 from compliance.records.envelope import parse_event, write_event
 from compliance.records.kinds import CONSORTIUM as CONSORTIUM_KINDS
-from compliance.records.recipe import Recipe, layout_of
 from compliance.rules.check import Finding, check_charter
 from compliance.signing.keys import NOTE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line
-from hub.services.abilities import beyond_this_hub
+from hub.services.abilities import fits_recipe, masks_that_fit
 from hub.services.clock import Clock, text_of
 from hub.services.drafts import Drafter, Frame
 from hub.services.keys import STUDY_BYTES, KeyStore
@@ -27,7 +26,7 @@ from hub.services.ledger import LedgerService
 from hub.services.logbook import CONSORTIUM
 from hub.services.proposals import ProposalService, Who
 from hub.services.registry import ModelRegistry
-from hub.services.start import start_model
+from hub.services.starts import StartService
 from hub.storage import studies as rows
 from hub.storage.database import Database
 
@@ -41,6 +40,7 @@ class CharterService:
         ledger: opens the study's log, and lists it in the consortium's.
         proposals: what the consortium says to a charter, and what is put on its record.
         registry: keeps the start model.
+        starts: where the start model comes from.
         keys: the hub's keys.
         frame: makes what a charter takes from the hub; given the log key and a researcher key.
         clock: the time now.
@@ -54,13 +54,14 @@ class CharterService:
         ledger: LedgerService,
         proposals: ProposalService,
         registry: ModelRegistry,
+        starts: StartService,
         keys: KeyStore,
         frame: Callable[[SigningKey, str], Frame],
         clock: Clock,
     ) -> None:
         self._database, self._drafter, self._ledger = database, drafter, ledger
         self._registry, self._keys, self._frame = registry, keys, frame
-        self._proposals = proposals
+        self._proposals, self._starts = proposals, starts
         self._clock = clock
 
     def check(self, draft: Mapping[str, Any], researcher_vkey: str) -> list[Finding]:
@@ -71,9 +72,13 @@ class CharterService:
             trial = SigningKey(f"{self._keys.hub_name}/study/{study}", NOTE, bytes(32))
             frame = self._frame(trial, researcher_vkey)
             body = self._drafter.complete(draft, frame, recipe, "sha256:" + "0" * 64)
-        except (NotReady, Malformed) as error:
-            return [Finding("charter.form", str(error), None, None, allowed=False)]
-        return self._findings(body, ahead=True)
+            if draft.get("start_model") is not None:  # a drawn one cannot be wrong
+                self._starts.find(draft["start_model"], recipe, study)
+        except ConsiliumError as error:
+            rule = error.rule if isinstance(error, Refused) else "charter.form"
+            return [Finding(rule, str(error), None, None, allowed=False)]
+        unfit = [*fits_recipe(body, recipe), *masks_that_fit(body, recipe)]
+        return [*self._findings(body, ahead=True), *unfit]
 
     def prepare(
         self, draft: Mapping[str, Any], researcher_vkey: str, *, by: Who | None = None
@@ -86,14 +91,18 @@ class CharterService:
         Raises:
             Refused: a charter rule says no.
             NotReady, Malformed: the draft cannot be completed, or there is no consortium yet.
+            NotProven: the start model has another hash than its file names.
         """
         self._ledger.consortium()
         study = self._keys.new_study()
         recipe = self._drafter.recipe(draft)
         frame = self._frame(self._keys.log(study), researcher_vkey)
-        initial = self._start(study, recipe)
-        body = self._drafter.complete(draft, frame, recipe, initial)
+        layout, values, start = self._starts.find(draft.get("start_model"), recipe, study)
+        initial = self._registry.write(study, layout, values)
+        body = self._drafter.complete(draft, frame, recipe, initial, start)
         self._must_hold(body, ahead=True)
+        for finding in (*fits_recipe(body, recipe), *masks_that_fit(body, recipe)):
+            raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
         self._proposals.introduce(recipe, researcher_vkey, by)
         return write_event("charter", body, time=text_of(self._clock))
 
@@ -128,6 +137,7 @@ class CharterService:
         self._check_frame(body)
         charter_id, study = sha256_id(text), body.origin.rsplit("/", 1)[-1]
         self._registry.read(study, body.initial_model_sha256)
+        self._starts.must_be_honest(study, body)
         with self._ledger.writing(CONSORTIUM, before=("charters",)) as session:
             known = rows.charter_of_study(session, study)
             if known is not None and known.charter_id != charter_id:
@@ -167,11 +177,11 @@ class CharterService:
                 raise Refused(finding.rule, finding.found, finding.agreed, finding.sentence)
 
     def _findings(self, body: dict[str, Any], *, ahead: bool = False) -> list[Finding]:
-        """Every charter rule, what this hub cannot do, and what the consortium has against it.
+        """Every charter rule, and what the consortium has against the charter.
 
         With `ahead`, what the hub puts on record with the proposal counts as being there.
         """
-        found = [*check_charter(body, text_of(self._clock)), *beyond_this_hub(body)]
+        found = check_charter(body, text_of(self._clock))
         return found + self._proposals.findings(body, ahead=ahead)
 
     def get(self, charter_id: str) -> dict[str, Any]:
@@ -319,10 +329,6 @@ class CharterService:
             row = self._row(rows.find_charter(session, charter_id), charter_id)
         self._registry.read(row.study, _charter(row.text).initial_model_sha256)
         return row.study
-
-    def _start(self, study: str, recipe: Recipe) -> str:
-        layout = layout_of(recipe)
-        return self._registry.write(study, layout, start_model(layout, study, recipe.seed))
 
     def _row(self, row: rows.CharterRow | None, asked: str) -> rows.CharterRow:
         if row is None:

@@ -165,7 +165,7 @@ class ConsortiumService:
             "recipe_sha256": recipe.sha256,
             "bundle_sha256": self._bundle(),
             "family": recipe.family,
-            "task": f"{recipe.task}-classification",
+            "task": recipe.kind,
             "on_behalf": on_behalf,
         }
         self._ledger.say_in(session, CONSORTIUM, "recipe.registered", body)

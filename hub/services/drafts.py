@@ -12,6 +12,8 @@ from typing import Any
 
 from compliance.canonical import digest_of
 from compliance.errors import NotReady
+from compliance.records.charter import StartModel
+from compliance.records.measures import names_of
 from compliance.records.recipe import Recipe
 from compliance.records.types import time_text
 from compliance.rules.quorum import default_k
@@ -19,16 +21,12 @@ from compliance.signing.keys import SigningKey
 from hub.services.catalogue import CatalogueService
 from hub.services.members import MemberService
 
-AGGREGATORS = ("fedavg",)
-"""Ways in which this release makes a model; the federation's catalogue is this list."""
-
-METRICS = ("auroc", "accuracy", "sensitivity", "specificity", "loss")
 YEAR, RETENTION = timedelta(days=365), timedelta(days=365 + 2190)
 KEYS = frozenset(
     {"title", "summary", "recipe", "datasets", "max_rounds", "round_seconds", "min_sites",
      "min_examples", "min_cell", "signatures_required", "quorum", "aggregator", "evaluation",
      "release", "contribution", "purpose", "legal", "documents", "starts", "expires",
-     "retention_until", "dp"}
+     "retention_until", "dp", "start_model"}
 )  # fmt: skip
 
 
@@ -69,7 +67,12 @@ class Drafter:
         return self._catalogue.change(base, dict(named.get("changes") or {}))
 
     def complete(
-        self, draft: Mapping[str, Any], frame: Frame, recipe: Recipe, initial_model_sha256: str
+        self,
+        draft: Mapping[str, Any],
+        frame: Frame,
+        recipe: Recipe,
+        initial_model_sha256: str,
+        start: StartModel | None = None,
     ) -> dict[str, Any]:
         """The whole body of a charter, as plain values; the rules judge it afterwards.
 
@@ -96,7 +99,7 @@ class Drafter:
             "researcher": frame.researcher_vkey,
             "sites": [{"name": name, **held} for name, held in keys.items()],
             "task": {
-                "kind": f"{recipe.task}-classification",
+                "kind": recipe.kind,
                 "labels": list(recipe.classes),
                 "label_map_sha256": digest_of(list(recipe.classes)),
                 "preprocessing_sha256": digest_of(recipe.preprocessing.plain()),
@@ -110,6 +113,7 @@ class Drafter:
             "datasets": datasets,
             "legal": draft.get("legal"),
             "documents": draft.get("documents") or [],
+            **({"start_model": start.plain()} if start else {}),
         }  # fmt: skip
 
     def _datasets(self, draft: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -126,7 +130,7 @@ class Drafter:
                     "disease": list(known.disease),
                     "description_sha256": known.description_sha256,
                     "dac": row.get("dac"),
-                    "epsilon": row.get("epsilon"),
+                    "epsilon": row.get("epsilon", (draft.get("dp") or {}).get("epsilon")),
                 }
             )
         if not rows:
@@ -136,7 +140,7 @@ class Drafter:
     def _terms(self, draft: Mapping[str, Any], recipe: Recipe, sites: list[str]) -> dict[str, Any]:
         count = len(sites)
         witnesses = {"k": default_k(count), "witnesses": sites}
-        local = [f"local.{name}" for name in METRICS] if recipe.baseline else []
+        measured = names_of(recipe.task, recipe.classes, baseline=recipe.baseline)
         defaults: dict[str, Any] = {
             "signatures_required": count,
             "purpose": {
@@ -150,7 +154,7 @@ class Drafter:
             "aggregator": {"name": "fedavg", "params": {}, "masked": False},
             "dp": None,
             "evaluation": {
-                "primary": "auroc", "metrics": [*METRICS, *local], "subgroups": [],
+                "primary": measured[0], "metrics": measured, "subgroups": [],
             },
             "release": {"outputs": ["weights"], "k": max(1, count // 2 + 1), "veto": True},
             "contribution": {"rule": "cases", "params": {}},

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from compliance.signing.keys import VerifierKey
 from compliance.signing.request import MAX_AGE_SECONDS, SiteRequest
 from hub.services.alarms import heard
 from hub.services.clock import Clock, Random, text_of
+from hub.services.health import Knock, state_of, warning_of
 from hub.services.logbook import LogBook
 from hub.services.proofs import country_of, flower_of, hash_of, nobody_elses, proven_keys
 from hub.services.standing import ACTIVE, MAY_RETURN, OUT, SHUT, WAITING, Known, standings_of
@@ -26,7 +27,6 @@ from hub.storage.database import Database
 CODE_PREFIX = "consilium1-"
 FOLLOW_PREFIX = "consilium-follow1-"
 INVITATION_HOURS = 72
-SILENT_SECONDS = 60
 _SITE: TypeAdapter[str] = TypeAdapter(Site)
 
 
@@ -66,6 +66,7 @@ class MemberService:
     ) -> None:
         self._database, self._clock, self._random = database, clock, random
         self._hub, self._trust, self._logbook = hub, trust, logbook
+        self._knocks: dict[str, Knock] = {}
 
     def follow_code(self) -> str:
         """What a successor tells by telephone or mail: where it is and how to recognise it."""
@@ -195,6 +196,20 @@ class MemberService:
             Refused: unknown, suspended, wrong signature, too old, or answered before.
             Malformed: its time does not exist.
         """
+        try:
+            return self._admit(request, (method, path, body), returning=returning)
+        except Refused as error:
+            self.knocked(request.site, error.rule)
+            raise
+
+    def knocked(self, site: str, rule: str) -> None:
+        """Remember why a request in a member's name was not heard; it explains a silence."""
+        with self._database.reading() as session:
+            known = rows.find_member(session, site) is not None
+        if known:
+            self._knocks[site] = Knock(rule, self._clock())
+
+    def _admit(self, request: SiteRequest, sent: tuple[str, str, bytes], *, returning: bool) -> str:
         age = abs((self._clock() - seconds_of(request.time)).total_seconds())
         if age > MAX_AGE_SECONDS:
             raise Refused(
@@ -202,13 +217,13 @@ class MemberService:
                 sentence="The request's clock differs by more than 5 minutes from the hub's.",
             )
         before = text_of(self._clock, timedelta(seconds=-2 * MAX_AGE_SECONDS))
-        known = self.standings().get(request.site)
+        known = self._known(request.site)
         with self._database.transaction(f"requests of {request.site}") as session:
             if known is None:
                 raise Refused("request.site", sentence="This hospital is not known here.")
             if known.standing in SHUT and not (returning and known.standing in MAY_RETURN):
                 raise Refused("request.site", sentence=OUT[known.standing])
-            if not request.verifies(VerifierKey.parse(known.keys["node"]), method, path, body):
+            if not request.verifies(VerifierKey.parse(known.keys["node"]), *sent):
                 raise Refused("request.signature", sentence="The signature does not verify.")
             fresh = rows.use_nonce(session, request.site, request.nonce, request.time, before)
             if not fresh:
@@ -225,9 +240,16 @@ class MemberService:
             found = rows.all_members(session)
         return self._logbook.ask_consortium(lambda state: standings_of(found, state))
 
+    def _known(self, site: str) -> Known | None:
+        """Where one hospital stands, whatever the number of the others."""
+        with self._database.reading() as session:
+            row = rows.find_member(session, site)
+        found = [row] if row is not None else []
+        return self._logbook.ask_consortium(lambda state: standings_of(found, state)).get(site)
+
     def standing_of(self, site: str) -> str:
         """Where a hospital stands (`standing.py`); an unknown one waits."""
-        known = self.standings().get(site)
+        known = self._known(site)
         return known.standing if known else WAITING
 
     def heartbeat(self, site: str, told: dict[str, Any]) -> str:
@@ -282,7 +304,7 @@ class MemberService:
         Raises:
             NotReady: it is no member.
         """
-        known = self.standings().get(site)
+        known = self._known(site)
         if known is None:
             raise NotReady(f"{site} is no member.", "See `consilium hub status`.")
         return known.keys
@@ -326,16 +348,15 @@ class MemberService:
 
     def _plain(self, row: rows.MemberRow, known: Known) -> dict[str, Any]:
         health = json.loads(row.health)
-        silent = row.seen is None or (self._clock() - datetime.fromisoformat(row.seen)) > timedelta(
-            seconds=SILENT_SECONDS
-        )
-        state = "suspended" if known.standing in SHUT else "silent" if silent else "up"
+        now = self._clock()
+        state = state_of(row.seen, now, shut=known.standing in SHUT)
+        warning = warning_of(state, health, now, self._knocks.get(row.site))
         return {
             "name": row.site,
             "title": row.title,
             "slot": row.slot,
             "standing": known.standing,
-            "health": {**health.get("states", {}), "state": state},
+            "health": {**health.get("states", {}), "state": state, "warning": warning},
             "versions": health.get("versions", {}),
             "last_seen": row.seen,
             "member_since": row.joined,

@@ -92,17 +92,28 @@ class ProposalService:
         Raises:
             Refused: the researcher's key is not the one on record.
         """
-        key = VerifierKey.parse(researcher_vkey)
         with self._ledger.writing(CONSORTIUM) as session:
             self._consortium.register(session, recipe, by)
-            state = self._ledger.state_in(session, CONSORTIUM)
-            if not isinstance(state, ConsortiumState):
-                raise not_founded()
-            if key.name not in state.researchers:
-                body = {"name": key.name, "vkey": researcher_vkey, "on_behalf": by}
-                self._ledger.say_in(session, CONSORTIUM, "researcher.admitted", body)
-            elif state.keys.current.get(key.name) != key:
-                self._hand_over(session, state, key)
+            self._admit(session, researcher_vkey, by)
+
+    def admit(self, researcher_vkey: str, by: Who | None = None) -> None:
+        """Put a researcher's key on record, unless it is there; raises as `introduce`."""
+        state, key = self._ledger.consortium(), VerifierKey.parse(researcher_vkey)
+        if state.keys.current.get(key.name) == key:
+            return
+        with self._ledger.writing(CONSORTIUM) as session:
+            self._admit(session, researcher_vkey, by)
+
+    def _admit(self, session: Transaction, researcher_vkey: str, by: Who | None) -> None:
+        key = VerifierKey.parse(researcher_vkey)
+        state = self._ledger.state_in(session, CONSORTIUM)
+        if not isinstance(state, ConsortiumState):
+            raise not_founded()
+        if key.name not in state.researchers:
+            body = {"name": key.name, "vkey": researcher_vkey, "on_behalf": by}
+            self._ledger.say_in(session, CONSORTIUM, "researcher.admitted", body)
+        elif state.keys.current.get(key.name) != key:
+            self._hand_over(session, state, key)
 
     def announcement(self, charter_id: str, researcher: str) -> bytes:
         """The text of `study.proposed` that a researcher with an own key signs."""

@@ -6,17 +6,19 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotReady
 from compliance.records.layout import Layout, model_sha256, read_layout
+from compliance.rules.state import StudyState
 from hub.services.clock import Clock, text_of
 from hub.storage import studies as rows
 from hub.storage.database import Database, Transaction
 
 FLOAT_BYTES = 4
+PIECE = 1 << 20
 
 
 class ModelRegistry:
@@ -77,6 +79,48 @@ class ModelRegistry:
         _write(folder / "layout.json", json.dumps(layout.plain(), sort_keys=True).encode())
         _write(folder / "models" / f"{name.removeprefix('sha256:')}.f32", vector)
         return name
+
+    def adopt(self, study: str, layout: Layout, path: Path) -> str:
+        """Move a finished file of values to where models lie; returns the model's name.
+
+        Raises:
+            Malformed: the file has another length than the layout.
+        """
+        size = path.stat().st_size
+        if size != FLOAT_BYTES * layout.count:
+            raise Malformed("model", f"{size} bytes, the layout has {layout.count} values")
+        name = model_sha256(layout.sha256, _pieces(path))
+        folder = self.folder(study)
+        _write(folder / "layout.json", json.dumps(layout.plain(), sort_keys=True).encode())
+        path.replace(folder / "models" / f"{name.removeprefix('sha256:')}.f32")
+        return name
+
+    def keep_update(self, study: str, name: str, path: Path) -> None:
+        """Keep an update under its hash; a second time is no harm."""
+        kept = self.folder(study) / "updates" / f"{name.removeprefix('sha256:')}.f32"
+        kept.parent.mkdir(mode=0o700, exist_ok=True)
+        if not kept.is_file():
+            kept.hardlink_to(path)
+
+    def state_path(self, study: str, number: int) -> Path:
+        """Where the server step's state of a round lies, or will lie."""
+        path = self.folder(study) / "state" / f"{number}.f64"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def forget_states(self, study: str, numbers: Collection[int]) -> None:
+        """Delete the server step's states of all rounds but these."""
+        for path in (self.folder(study) / "state").glob("*.f64"):
+            if path.stem not in {str(number) for number in numbers}:
+                path.unlink(missing_ok=True)
+
+    def ready(self, study: str, state: StudyState) -> bool:
+        """Whether what the next round begins with is here: model, and state of a server step."""
+        made = state.rounds_closed
+        remembers = "." in state.charter.aggregator.name and bool(made)
+        if remembers and not self.state_path(study, made[-1].number).is_file():
+            return False
+        return self.has(study, state.model_sha256)
 
     def path(self, study: str, name: str) -> Path:
         """The file of a model.
@@ -176,6 +220,12 @@ class ModelRegistry:
         text = json.dumps(header, sort_keys=True).encode()
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text + data
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -52,8 +52,8 @@ def render(log: Log, attached: Files, controls: bytes | None = None) -> bytes | 
     return report_pdf(tell(log, attached, controls))
 
 
-def report_pdf(story: Story) -> bytes:
-    """Draw a report.
+def report_pdf(story: Story, *, whole: bool = True) -> bytes:
+    """Draw a report; what is not whole has no list of entries and no contents.
 
     Raises:
         typst.TypstError: the template is broken; no text of a log can cause it.
@@ -63,17 +63,18 @@ def report_pdf(story: Story) -> bytes:
     day = datetime.fromisoformat(story.as_of)
     unusual = sorted({one for one in _material(story) if ord(one) not in PLAIN})
     absent = [one for one in unusual if not _printable(one)]
-    text = _material(story, replaced=bool(absent))
+    text = _material(story, whole=whole, replaced=bool(absent))
     try:
         return _compile(_numbered(text, absent), day)
     except typst.TypstError:  # each letter passes alone, but not beside its neighbour
-        return _compile(_numbered(_material(story, replaced=True), unusual), day)
+        return _compile(_numbered(_material(story, whole=whole, replaced=True), unusual), day)
 
 
-def _material(story: Story, *, replaced: bool = False) -> str:
-    listed = story.size <= LISTED
+def _material(story: Story, *, whole: bool = True, replaced: bool = False) -> str:
+    listed = whole and story.size <= LISTED
     groups = [_group(group) for group in story.groups] if listed else []
     plain = story.plain() | {"listed": listed, "groups": groups, "replaced": replaced}
+    plain["whole"] = whole
     return json.dumps(plain, ensure_ascii=False, sort_keys=True)
 
 

@@ -6,7 +6,7 @@ that change with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,18 +16,25 @@ from typing import Any, Literal
 from compliance.errors import Refused
 from compliance.ledger.merkle import leaf_hash
 from compliance.records.layout import Layout
+from compliance.records.masking import UnmaskOrder
 from compliance.records.order import Order
-from compliance.records.rounds import UpdateSubmitted
+from compliance.records.recipe import Recipe
+from compliance.records.rounds import RoundAborted, UpdateSubmitted
+from compliance.records.sealed import seal_payload
 from compliance.records.types import seconds_of
 from compliance.rules.consortium.state import ConsortiumState, Standing
+from compliance.rules.offences import resting
 from compliance.rules.state import StudyState
-from hub.services.clock import Clock, text_of
+from hub.services.clock import Clock, Random, text_of
 from hub.services.ledger import LedgerService, Receipt
 from hub.services.registry import ModelRegistry
 from hub.services.runs import RunService
+from hub.services.sealed import SALT_BYTES, keep_sealed
 from hub.storage.database import Transaction
 
-Kind = Literal["train", "evaluate"]
+Kind = Literal["train", "evaluate", "sweep", "unmask"]
+CALM = ("round.closed", "study.resumed")
+TOO_FEW = ("too_few", "deadline")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,23 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A finished round, in files that are not in their place yet.
+
+    Args:
+        model: file of the new model.
+        details: the scalars that made it; `round.closed` commits to them.
+        state: file of the server step's state, if it has one.
+        updates: file of each update that was used, by its hash.
+    """
+
+    model: Path
+    details: Mapping[str, Any]
+    state: Path | None = None
+    updates: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Lease:
     """The right to write for a study; `RunService.take_lease` made its token."""
 
@@ -63,13 +87,22 @@ class RoundService:
         registry: the models.
         runs: the leases.
         clock: the time now.
+        random: source of salts.
+        recipe: a recipe by its hash.
     """
 
     def __init__(
-        self, *, ledger: LedgerService, registry: ModelRegistry, runs: RunService, clock: Clock
+        self,
+        *,
+        ledger: LedgerService,
+        registry: ModelRegistry,
+        runs: RunService,
+        clock: Clock,
+        random: Random,
+        recipe: Callable[[str], Recipe],
     ) -> None:
         self._ledger, self._registry, self._runs = ledger, registry, runs
-        self._clock = clock
+        self._clock, self._random, self._recipe = clock, random, recipe
 
     def begin(self, study: str) -> Lease:
         """Take the lease of a study."""
@@ -95,6 +128,14 @@ class RoundService:
         """The time now."""
         return self._clock()
 
+    def recipe(self, study: str) -> Recipe:
+        """The recipe that the charter names.
+
+        Raises:
+            NotReady: it is not known here.
+        """
+        return self._recipe(self.state(study).charter.recipe.sha256)
+
     def layout(self, study: str) -> Layout:
         """The layout of the study's models."""
         return self._registry.layout(study)
@@ -114,20 +155,54 @@ class RoundService:
     def open(self, lease: Lease) -> None:
         """Open the next round for all active hospitals, those that are offline too.
 
-        A hospital that the consortium suspended, or that left it, takes part in no round.
+        A hospital that the consortium suspended, or that left it, takes part in no round; one
+        whose updates were not what they claimed, several in a row, rests for a while.
         """
         state = self.state(lease.study)
-        barred = self._ledger.ask_consortium(_barred)
         deadline = text_of(self._clock, timedelta(seconds=state.charter.round_seconds))
         body = {
             "round": state.rounds_opened + 1,
-            "sites": [site for site in state.active_sites() if site not in barred],
+            "sites": self.partakers(lease.study),
             "model_sha256": state.model_sha256,
             "bundle_sha256": state.charter.bundle_sha256,
             "deadline": deadline,
             "on_behalf": None,
         }
         self._say(lease, "round.opened", body)
+
+    def partakers(self, study: str) -> list[str]:
+        """Hospitals of the next round, sorted: active in the study, not barred, not resting."""
+        without = self.without_mask_key(study)
+        return [site for site in self._allowed(study) if site not in without]
+
+    def _allowed(self, study: str) -> list[str]:
+        state = self.state(study)
+        away = self._ledger.ask_consortium(_barred) | resting(state).keys()
+        return [site for site in state.active_sites() if site not in away]
+
+    def without_mask_key(self, study: str) -> set[str]:
+        """Hospitals of a masked study that cannot take part yet: they have published no key."""
+        state = self.state(study)
+        if not state.charter.aggregator.masked:
+            return set()
+        return set(self._allowed(study)) - state.mask_keys.keys()
+
+    def unmask(self, lease: Lease, alive: Mapping[str, str], gone: Sequence[str]) -> None:
+        """End the uploads of a masked round: from now on its lists stand.
+
+        Raises:
+            Refused: the lists break a rule.
+        """
+        number = self.state(lease.study).running.number
+        body = {"round": number, "alive": dict(alive), "gone": list(gone)}
+        self._say(lease, "round.unmasking", body)
+
+    def unmask_order(self, study: str, shares: Mapping[str, str]) -> UnmaskOrder:
+        """The order to open shares of the open round, whose lists are on record."""
+        running = self.state(study).running
+        entry = running.unmasking.index if running.unmasking else running.index
+        order = self.order(study, "unmask", entry, running.deadline)
+        return UnmaskOrder.model_validate(order.plain() | {"shares": dict(shares)})
 
     def order(self, study: str, kind: Kind, round_index: int, deadline: str) -> Order:
         """The order that goes with an opened round; `round_index` is the place of its entry."""
@@ -156,14 +231,25 @@ class RoundService:
         """
         return self._ledger.append(lease.study, note, also=self._held(lease))
 
-    def close(self, lease: Lease, account: Account, model: bytes) -> str:
+    def state_before(self, study: str) -> Path | None:
+        """The server step's state that the open round begins with; None before the first model."""
+        state = self.state(study)
+        if "." not in state.charter.aggregator.name or not state.rounds_closed:
+            return None
+        return self._registry.state_path(study, state.rounds_closed[-1].number)
+
+    def close(self, lease: Lease, account: Account, made: Made) -> str:
         """Keep the new model and write the account of the open round; returns the model's name.
+
+        Files come first, then entry, rows and sealed details in one transaction: what a power cut
+        leaves is overwritten by the same bytes.
 
         Raises:
             Refused: the account breaks a rule; no model is entered.
         """
         study, state = lease.study, self.state(lease.study)
-        name = self._registry.write(study, self.layout(study), model)
+        name = self._put_in_place(study, state, made)
+        sealed = seal_payload(dict(made.details), self._random(SALT_BYTES))
         body = {
             "round": state.running.number,
             "used": dict(account.used),
@@ -172,15 +258,40 @@ class RoundService:
             "missing": dict(account.missing),
             "aggregator": state.charter.aggregator.name,
             "model_sha256": name,
-            "bytes": len(model),
+            "bytes": self._registry.path(study, name).stat().st_size,
         }
 
         def also(session: Transaction) -> None:
             self._held(lease)(session)
             self._registry.enter(session, study, name, "round")
+            keep_sealed(session, study, sealed)
 
-        self._ledger.say(study, "round.closed", body, also=also)
+        self._ledger.say(study, "round.closed", body, sealed=sealed.commitment, also=also)
+        self._registry.forget_states(study, self._numbers(study)[-2:])
         return name
+
+    def _put_in_place(self, study: str, state: StudyState, made: Made) -> str:
+        """Move what was made to where it lies from now on; returns the model's name."""
+        if state.charter.aggregator.params.get("keep_updates", "0") != "0":
+            for sha256, path in made.updates.items():
+                self._registry.keep_update(study, sha256, path)
+        if made.state is not None:
+            made.state.replace(self._registry.state_path(study, state.running.number))
+        return self._registry.adopt(study, self.layout(study), made.model)
+
+    def _numbers(self, study: str) -> list[int]:
+        return [row.number for row in self.state(study).rounds_closed]
+
+    def account(self, lease: Lease, inputs_sha256: str) -> None:
+        """Lay down from which inputs everybody recomputes the shares, over all rounds."""
+        numbers = self._numbers(lease.study)
+        body = {
+            "from_round": numbers[0],
+            "to_round": numbers[-1],
+            "rule": self.state(lease.study).charter.contribution.rule,
+            "inputs_sha256": inputs_sha256,
+        }
+        self._say(lease, "contribution.measured", body)
 
     def abort(self, lease: Lease, reason: str) -> None:
         """End the open round without a model."""
@@ -196,11 +307,11 @@ class RoundService:
         """Stop the study; only all hospitals together can resume it."""
         self._say(lease, "study.stopped", {"reason": reason, "on_behalf": None})
 
-    def deny(self, lease: Lease, who: str, rule: str) -> None:
+    def deny(self, lease: Lease, who: str, rule: str, action: str = "update.submitted") -> None:
         """Put on record that a statement of a hospital was refused; a storm is not logged."""
         state = self.state(lease.study)
         body = {
-            "action": "update.submitted",
+            "action": action,
             "who": who,
             "rule": rule,
             "round": state.open_round.number if state.open_round else None,
@@ -213,12 +324,28 @@ class RoundService:
                 raise
 
     def last_counts(self, study: str) -> dict[tuple[str, str], int]:
-        """The n of each hospital's newest update, by site and dataset version."""
+        """The n of each hospital's newest update that counted, by site and dataset version."""
+        closed = self.state(study).rounds_closed
+        used = {(row.number, site): sha for row in closed for site, sha in row.used.items()}
         found: dict[tuple[str, str], int] = {}
         for event in self._ledger.events(study, "update.submitted"):
             if isinstance(event.body, UpdateSubmitted) and event.actor:
-                found[event.actor.split("/", 1)[0], event.body.dataset_version] = event.body.n
+                site = event.actor.split("/", 1)[0]
+                if used.get((event.body.round, site)) == event.body.update_sha256:
+                    found[site, event.body.dataset_version] = event.body.n
         return found
+
+    def aborted_in_a_row(self, study: str) -> int:
+        """Rounds that too few hospitals answered, since the last model or the last resumption."""
+        since = max([0, *(p for kind in CALM for p in self._ledger.places(study, kind))])
+        places = self._ledger.places(study, "round.aborted")
+        events = self._ledger.events(study, "round.aborted")
+        reasons = [
+            event.body.reason
+            for place, event in zip(places, events, strict=True)
+            if place > since and isinstance(event.body, RoundAborted)
+        ]
+        return sum(reason in TOO_FEW for reason in reasons)
 
     def expired(self, study: str) -> bool:
         """Whether the charter has run out."""

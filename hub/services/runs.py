@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from compliance.errors import Refused
+from compliance.rules.state import StudyState
 from hub.services.clock import Clock, text_of
 from hub.services.ledger import LedgerService
 from hub.storage import studies as rows
 from hub.storage.database import Database, Transaction
 
-Here = Callable[[str, str], bool]
+Here = Callable[[str, StudyState], bool]
 LEASE_SECONDS = 60
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS, LONGEST_PATIENCE = 30, 960
+"""How long a run may take to begin. It doubles with each one that did not: on a machine too slow
+for the first, a new one every half minute would take what is left of it."""
+NOTED_SECONDS = 10
+"""How long a run waits for its own number to be noted: it may begin before `flwr run` has ended."""
+LOCK = "at-work.lock"
 
 
 class RunService:
@@ -22,15 +32,47 @@ class RunService:
     Args:
         database: keeps one row a study.
         ledger: says which studies are open.
-        here: whether a model of a study lies in the registry.
+        here: whether what the next round of a study begins with lies in the registry.
+        folder: of a study's files.
         clock: the time now.
     """
 
     def __init__(
-        self, *, database: Database, ledger: LedgerService, here: Here, clock: Clock
+        self,
+        *,
+        database: Database,
+        ledger: LedgerService,
+        here: Here,
+        folder: Callable[[str], Path],
+        clock: Clock,
     ) -> None:
         self._database, self._ledger, self._clock = database, ledger, clock
-        self._here = here
+        self._here, self._folder = here, folder
+        self._starts: Counter[str] = Counter()
+
+    @contextmanager
+    def at_work(self, study: str) -> Iterator[None]:
+        """Hold a lock that the operating system opens when this process ends, however it ends.
+
+        Without it a killed ServerApp is missed only when its lease has been silent for a minute.
+        """
+        with (self._folder(study) / LOCK).open("a") as lock:
+            fcntl.flock(
+                lock, fcntl.LOCK_SH
+            )  # an older one that is about to be refused holds it too
+            yield
+
+    def _left(self, study: str) -> bool:
+        """Whether a ServerApp was at work here and is gone."""
+        path = self._folder(study) / LOCK
+        if not path.exists():
+            return False
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def wanted(self) -> list[str]:
         """Studies that are open by their own log, and whose newest model is here.
@@ -41,7 +83,7 @@ class RunService:
         for study in self._ledger.studies():
             state = self._ledger.state(study)
             going = state.closed is None and state.stopped is None
-            if going and self._here(study, state.model_sha256):
+            if going and self._here(study, state):
                 found.append(study)
         return found
 
@@ -50,7 +92,7 @@ class RunService:
         found = []
         for study in self._ledger.studies():
             state = self._ledger.state(study)
-            if state.closed is None and not self._here(study, state.model_sha256):
+            if state.closed is None and not self._here(study, state):
                 found.append(study)
         return found
 
@@ -60,9 +102,32 @@ class RunService:
             row = rows.run_of(session, study)
         return row.run_id if row else None
 
+    def is_wanted(self, study: str, run_id: str, wait: Callable[[float], None]) -> bool:
+        """Whether this run is the one that was started last for its study.
+
+        One that begins only after the next was started would take the lease from a ServerApp that
+        is at work, and on a slow machine dozens would do so one after another.
+
+        Args:
+            study: of the run.
+            run_id: Flower's.
+            wait: sleeps so many seconds.
+        """
+        for _ in range(NOTED_SECONDS):
+            if self.run_id(study) == run_id:
+                return True
+            wait(1)
+        return self.run_id(study) == run_id
+
     def needed(self) -> list[str]:
         """Open studies for which nobody works: no run, or one that fell silent."""
-        return [study for study in self.wanted() if not (self.alive(study) or self._young(study))]
+        found = []
+        for study in self.wanted():
+            if self.alive(study):
+                self._starts.pop(study, None)
+            elif not self._young(study):
+                found.append(study)
+        return found
 
     def started(self, study: str, run_id: str) -> None:
         """Remember the Flower run of a study."""
@@ -70,9 +135,11 @@ class RunService:
             row = rows.run_of(session, study) or rows.RunRow(study=study, token=0)
             row.run_id, row.started, row.beat = run_id, text_of(self._clock), None
             rows.keep(session, row)
+        self._starts[study] += 1
 
     def lost(self) -> None:
         """Note that Flower lost every run: its SuperLink was started anew."""
+        self._starts.clear()
         for study in self.wanted():
             with self._database.transaction(study) as session:
                 row = rows.run_of(session, study)
@@ -115,16 +182,18 @@ class RunService:
                 row.beat = None
 
     def alive(self, study: str) -> bool:
-        """Whether the holder of the lease has beaten within a minute."""
+        """Whether the holder of the lease has beaten within a minute, and its process lives."""
         with self._database.reading() as session:
             row = rows.run_of(session, study)
-        return row is not None and self._within(row.beat, LEASE_SECONDS)
+        beaten = row is not None and self._within(row.beat, LEASE_SECONDS)
+        return beaten and not self._left(study)
 
     def _young(self, study: str) -> bool:
         """Whether a run was started so lately that it may not have begun."""
+        doubled = PATIENCE_SECONDS << min(max(self._starts[study] - 1, 0), 5)
         with self._database.reading() as session:
             row = rows.run_of(session, study)
-        return row is not None and self._within(row.started, PATIENCE_SECONDS)
+        return row is not None and self._within(row.started, min(doubled, LONGEST_PATIENCE))
 
     def _within(self, moment: str | None, seconds: int) -> bool:
         if moment is None:

@@ -98,7 +98,7 @@ class SealedService:
             body,
             on_behalf=on_behalf,
             sealed=sealed.commitment,
-            also=lambda session: _keep(session, log, sealed),
+            also=lambda session: keep_sealed(session, log, sealed),
         )
         return receipt, sealed.commitment
 
@@ -137,7 +137,7 @@ class SealedService:
                 )
             row = rows.find_sealed(session, sealed.commitment)
             if row is None:
-                _keep(session, log, sealed)
+                keep_sealed(session, log, sealed)
             elif row.log != log or row.payload is None:
                 raise Refused("sealed.erased", sentence="This payload was erased; it stays so.")
 
@@ -222,7 +222,8 @@ def _remark(text: Any) -> str | None:
         ) from None
 
 
-def _keep(session: Transaction, log: str, sealed: Sealed) -> None:
+def keep_sealed(session: Transaction, log: str, sealed: Sealed) -> None:
+    """Keep a payload in the transaction of the entry that commits to it."""
     row = rows.SealedRow(
         commitment=sealed.commitment,
         log=log,

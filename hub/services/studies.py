@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from compliance.records.rounds import MetricValue
+from compliance.records.rounds import MetricReported, MetricValue
 from compliance.report.summary import summary
 from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.offences import resting
+from compliance.rules.releases import RELEASED
 from compliance.rules.state import StudyState
 from hub.services.charters import CharterService
 from hub.services.ledger import LedgerService
@@ -92,7 +94,9 @@ class StudyService:
             "created": charter["created"],
             "last_event": charter["created"],
             "used": 0,
+            "released": False,
             "auroc": None,
+            "primary": body["evaluation"]["primary"],
             "required": charter["required"],
         }
         withdrawn: set[str] = set()
@@ -121,17 +125,17 @@ def _consortium(state: ConsortiumState | None) -> dict[str, Any]:
 
 def _progress(state: StudyState) -> tuple[dict[str, Any], set[str], set[str]]:
     primary = state.charter.evaluation.primary
-    found = [
-        (site, body.values[primary])
-        for _, site, body in state.metrics
-        if primary in body.values and str(body.split) == PRIMARY_SPLIT
-    ]
-    newest = {site: value for site, value in found if _tells(value)}
-    values = [float(value.value) for value in newest.values() if value.value is not None]
+
+    def told_in(body: MetricReported) -> float | None:
+        value = body.values.get(primary) if str(body.split) == PRIMARY_SPLIT else None
+        return float(value.value) if value and value.value and _tells(value) else None
+
+    values = list(state.metrics.newest(told_in).values())
     told = {
         "phase": str(state.phase),
         "round": len(state.rounds_closed),
         "used": len(state.rounds_closed[-1].used) if state.rounds_closed else 0,
+        "released": RELEASED in state.released.values(),
         "auroc": {"low": min(values), "high": max(values)} if values else None,
         "last_event": state.newest_time,
         "closed": state.closed,
@@ -143,7 +147,7 @@ def _progress(state: StudyState) -> tuple[dict[str, Any], set[str], set[str]]:
 def _tells(value: MetricValue) -> bool:
     """Whether a value may be ranked: 10 positive and 10 negative cases at least."""
     n, positives = value.n or 0, value.positives
-    enough = positives is None or FEW <= positives <= n - FEW
+    enough = n >= FEW if positives is None else FEW <= positives <= n - FEW
     return value.value is not None and enough
 
 
@@ -171,6 +175,16 @@ def _live(state: StudyState, members: dict[str, dict[str, Any]]) -> dict[str, An
         "submitted": sorted(now.submitted) if now else [],
         "waiting": [],
         "rounds": [_closed(row) for row in state.rounds_closed],
+        "resting": [
+            {
+                "site": rest.site,
+                "title": members.get(rest.site, {}).get("title", rest.site),
+                "since": rest.since,
+                "until": rest.until,
+                "reasons": list(rest.reasons),
+            }
+            for rest in resting(state).values()
+        ],
     }
     for site in (set(now.sites) - set(now.submitted)) if now else ():
         member = members.get(site, {})
@@ -191,14 +205,14 @@ def _metrics(state: StudyState) -> list[dict[str, Any]]:
         {
             "index": index,
             "site": site,
-            "round": body.round,
-            "phase": str(body.phase),
-            "split": str(body.split),
-            "dataset": body.dataset,
-            "model": body.model_sha256,
-            "values": body.plain()["values"],
+            "round": body["round"],
+            "phase": body["phase"],
+            "split": body["split"],
+            "dataset": body["dataset"],
+            "model": body["model_sha256"],
+            "values": body["values"],
         }
-        for index, site, body in state.metrics
+        for index, site, body in state.metrics.plain()
     ]
 
 

@@ -2,7 +2,9 @@
 
 A model is named by its hash, and the log says which one is the newest: whatever leads to that hash
 is it, wherever it comes from. In this order: it is here; it is the start model, which follows from
-the recipe; a hospital was given it; it follows from the one before and the hospitals' updates.
+the recipe, or from the earlier study that released it; a hospital was given it; it follows from the
+one before and the hospitals' updates. A start model that came as a file is that file
+again, in any folder of the study.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from pathlib import Path
 
 from compliance.canonical import sha256_id
 from compliance.errors import ConsiliumError
-from compliance.records.charter import AggregatorRef
-from compliance.records.layout import Layout, model_sha256
+from compliance.records.charter import CharterBody
+from compliance.records.layout import BYTES_PER_VALUE, Layout, model_sha256
+from compliance.records.model_file import MAX_HEADER, packed
 from compliance.records.recipe import Recipe, layout_of, parse_recipe, shipped
 from compliance.records.rounds import UpdateSubmitted
 from compliance.rules.state import StudyState
@@ -25,11 +28,12 @@ from hub.storage import studies as rows
 from hub.storage.database import Database
 
 Aggregate = Callable[
-    [AggregatorRef, Path, Mapping[str, tuple[Path, int]]], tuple[bytes, dict[str, Decimal]]
+    [CharterBody, Layout, Path, Mapping[str, tuple[Path, int]]], tuple[bytes, dict[str, Decimal]]
 ]
-"""The charter's rule: model before, update and number of examples of each hospital."""
+"""The charter's rule: layout, model before, update and number of examples of each hospital."""
 
 MOST_RECIPE = 1 << 20
+SUFFIXES = (".safetensors", ".f32")
 
 
 class WeightService:
@@ -69,31 +73,48 @@ class WeightService:
         if recipe is None or self._registry.has(study, state.model_sha256):
             return
         layout = layout_of(recipe)
-        start = start_model(layout, study, recipe.seed)
-        for values in self._candidates(study, state, (layout, start), folders):
+        starts = [start_model(layout, study, recipe.seed), *_given(state, layout, folders)]
+        folders = [*folders, *self._earlier(state, folders)]
+        for values in self._candidates(study, state, (layout, starts), folders):
             if model_sha256(layout.sha256, values) == state.model_sha256:
                 kind = "round" if state.rounds_closed else "initial"
                 self._registry.put(study, layout, values, kind)
                 return
 
+    def _earlier(self, state: StudyState, folders: Sequence[Path]) -> list[Path]:
+        """Folders of the study that released this study's start model, if it began with one."""
+        start = state.charter.start_model
+        if start is None or start.source != "released":
+            return []
+        found = [one for one in self._ledger.studies()
+                 if self._ledger.state(one).charter_id == start.sha256]  # fmt: skip
+        beside = [folder.parent / one for folder in folders for one in found]
+        return [self._registry.folder(one) for one in found] + beside
+
     def _candidates(
-        self, study: str, state: StudyState, made: tuple[Layout, bytes], folders: Sequence[Path]
+        self,
+        study: str,
+        state: StudyState,
+        made: tuple[Layout, Sequence[bytes]],
+        folders: Sequence[Path],
     ) -> Iterator[bytes]:
         """Values that may be the newest model; the caller compares the hash."""
-        layout, start = made
-        yield start
+        layout, starts = made
+        yield from starts
         for path in _paths(folders, "models", state.model_sha256):
             yield path.read_bytes()
         for values in (
-            start,
+            *starts,
             *(p.read_bytes() for p in _paths(folders, "models", state.last_base)),
         ):
             if model_sha256(layout.sha256, values) == state.last_base:
                 self._registry.write(study, layout, values)
         if state.rounds_closed and self._registry.has(study, state.last_base):
-            yield from self._again(study, state, folders)
+            yield from self._again(study, state, layout, folders)
 
-    def _again(self, study: str, state: StudyState, folders: Sequence[Path]) -> Iterator[bytes]:
+    def _again(
+        self, study: str, state: StudyState, layout: Layout, folders: Sequence[Path]
+    ) -> Iterator[bytes]:
         """The last round once more, if every update that counted in it was found."""
         made, updates = state.rounds_closed[-1], {}
         counts = self._counts(study, made.number)
@@ -103,7 +124,7 @@ class WeightService:
                     updates[site] = (path, counts[site])
         if set(updates) == set(made.used):
             base = self._registry.path(study, state.last_base)
-            yield self._aggregate(state.charter.aggregator, base, updates)[0]
+            yield self._aggregate(state.charter, layout, base, updates)[0]
 
     def _counts(self, study: str, number: int) -> dict[str, int]:
         found = {}
@@ -142,6 +163,20 @@ class WeightService:
         with self._database.transaction() as session:
             if rows.find_recipe(session, recipe.sha256) is None:
                 rows.keep(session, rows.RecipeRow(sha256=recipe.sha256, document=recipe.encode()))
+
+
+def _given(state: StudyState, layout: Layout, folders: Sequence[Path]) -> Iterator[bytes]:
+    """The values of the file with which the study began, where somebody brought it."""
+    start = state.charter.start_model
+    if start is None or start.source != "file":
+        return
+    most = layout.count * BYTES_PER_VALUE + MAX_HEADER
+    for path in (path for folder in folders for path in sorted(folder.glob("*"))):
+        if path.suffix not in SUFFIXES or path.stat().st_size > most:
+            continue
+        data = path.read_bytes()
+        if sha256_id(data) == start.sha256:
+            yield packed(data, layout)
 
 
 def _paths(folders: Sequence[Path], kind: str, name: str) -> list[Path]:

@@ -10,7 +10,7 @@ import base64
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +19,10 @@ from threading import Event
 from typing import Protocol
 
 from compliance.errors import ConsiliumError, NotReady, Unreachable
+from compliance.protocol import PROTOCOL
 from compliance.records.alarms import MOST, Alarm
 from compliance.rules.words import SENTENCES
+from site_node.gate.certificates import codes_of
 from site_node.gate.mirror import CONSORTIUM
 from site_node.gate.witness import ClockBehind
 from site_node.store.journal import StoreFailed
@@ -65,6 +67,7 @@ class Agent:
         bundle_refused: set by the supervisor when Flower refused a bundle.
         workshop: keeps the warm worker while a study needs it.
         receiver: takes images from the hospital's own PACS, whether the hub is there or not.
+        beside: the door of the steward's pages, the log for machines: looked after at each turn.
     """
 
     def __init__(
@@ -76,8 +79,9 @@ class Agent:
         bundle_refused: Event | None = None,
         workshop: Tended | None = None,
         receiver: Tended | None = None,
+        beside: Sequence[Tended] = (),
     ) -> None:
-        self._workshop, self._receiver = workshop, receiver
+        self._workshop, self._receiver, self._beside = workshop, receiver, beside
         self._rooms, self._supervisor, self._say = rooms, supervisor, say
         self._bundle_refused = bundle_refused or Event()
         self._hub_away = False
@@ -93,11 +97,13 @@ class Agent:
         try:
             while not stop.is_set():
                 self._tend_intake()
+                for one in self._beside:
+                    one.tend(needed=True)
                 self.tick()
                 stop.wait(self._rooms.settings.poll_seconds)
         finally:
             self._supervisor.stop()
-            for helper in (self._workshop, self._receiver):
+            for helper in (self._workshop, self._receiver, *self._beside):
                 if helper is not None:
                     helper.stop()
 
@@ -108,7 +114,7 @@ class Agent:
         now = self._rooms.clock()
         if self._expired is None or now - self._expired >= BETWEEN_EXPIRIES:
             self._expired = now
-            self._rooms.expire_quarantine()
+            self._rooms.reception.expire_quarantine()
 
     def tick(self) -> None:
         """Look at everything once; never raises for what the hub does or leaves undone."""
@@ -137,6 +143,17 @@ class Agent:
         self._rooms.steward.keep_word()
         for told in self._rooms.hub.studies():
             self._look(str(told.get("study") or ""))
+        self._rooms.masking.publish_all()
+        self._answer_questions()
+
+    def _answer_questions(self) -> None:
+        """Say how many, where somebody asks; trouble with a question stops nothing else."""
+        try:
+            self._rooms.answering.look()
+        except Unreachable:
+            raise
+        except ConsiliumError as error:
+            self._trouble("counts", None, error)
 
     def _tell_state(self) -> None:
         """Say when Flower's node comes up, or what it waits for."""
@@ -182,7 +199,8 @@ class Agent:
         rhythm = timedelta(seconds=self._rooms.settings.heartbeat_seconds)
         if self._beaten is not None and now - self._beaten < rhythm:
             return
-        self._rooms.hub.heartbeat(self.states(), versions())
+        told = self._rooms.hub.heartbeat(self.states(), versions())
+        self._rooms.at_work.carried(told.get("carried"))
         self._beaten = now
 
     def states(self) -> dict[str, object]:
@@ -193,9 +211,12 @@ class Agent:
             "alarms": len(self._rooms.mirror.alarms()),
             "alarmed": [alarm.plain() for alarm in self._alarmed()],
             "waiting": self._rooms.statements.waiting(),
+            "resting": sum(self._rooms.restored.rests(head.study) for head in heads),
             "logs": {head.study: head.size for head in heads},
             "roots": {head.study: base64.b64encode(head.root).decode() for head in heads},
+            "certificates": codes_of(self._rooms.settings, self._rooms.clock()),
             "agreement": self._rooms.agreement_id(),
+            "order": hand.plain() if (hand := self._rooms.at_work.look()) else None,
         }
 
     def _alarmed(self) -> list[Alarm]:
@@ -228,9 +249,9 @@ class Agent:
             self._say(str(error))
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, str | int]:
     """Versions of what decides whether this site and the hub understand each other."""
-    found = {}
+    found: dict[str, str | int] = {"protocol": PROTOCOL}
     for part in PARTS:
         try:
             found[part] = version(part)

@@ -8,6 +8,7 @@ their own are found by their parents.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,12 +18,14 @@ from pathlib import Path
 from types import FrameType
 
 GRACE = 5
+PR_SET_CHILD_SUBREAPER = 36
 NICE = 5
 
 
 def main(words: list[str]) -> int:
     """Run the program politely, to its end or until our input ends; return its exit code."""
     os.nice(NICE)
+    _adopt()
     child = subprocess.Popen(words, stdin=subprocess.DEVNULL)  # noqa: S603 - list from our supervisor
     over = threading.Event()
 
@@ -51,16 +54,24 @@ def _watch_child(child: subprocess.Popen[bytes], over: threading.Event) -> None:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """TERM for the child and all that it started, a grace, then KILL for what is left."""
-    family = descendants(child.pid)
-    if child.poll() is None:
-        child.terminate()
-    _signal(family, signal.SIGTERM)
+    _signal(descendants(os.getpid()), signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout=GRACE)
-    family |= descendants(child.pid)
     child.kill()
     child.wait()
-    _signal(family, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            _signal(descendants(os.getpid()), signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def _adopt() -> None:
+    """Become the parent of what our descendants leave behind (Linux, prctl(2)).
+
+    Without it a process whose parent has ended belongs to the machine: nobody finds it, and it
+    keeps our output open, so that whoever reads it never learns that the program has ended.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants(pid: int) -> set[int]:

@@ -15,6 +15,9 @@ KEPT = (
 """A hospital's proxy is kept: it is the only way out of some networks."""
 
 OURS = "CONSILIUM_SITE_"
+GRAPHICS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+"""What drivers ask for the processors that a process may see; empty means none."""
+
 POLL_SECONDS = "0.25"
 ROOT = Path(__file__).parents[2]
 
@@ -29,19 +32,23 @@ def child_environment(environment: Mapping[str, str], settings: Settings) -> dic
     kept = {
         name: value for name, value in environment.items() if name in KEPT or name.startswith(OURS)
     }
-    threads = str(settings.threads)
-    return kept | {
-        "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "CONSILIUM_HOME": str(settings.home),
-        "FLWR_HOME": str(home),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": POLL_SECONDS,
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-    }
+    threads, seen = str(settings.threads), ",".join(map(str, range(settings.gpus)))
+    return (
+        kept
+        | dict.fromkeys(GRAPHICS, seen)
+        | {
+            "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "CONSILIUM_HOME": str(settings.home),
+            "FLWR_HOME": str(home),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": POLL_SECONDS,
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+        }
+    )
 
 
 def program(name: str) -> str:

@@ -59,8 +59,8 @@ class Workshop:
         environment = child_environment(self._variables, self._settings)
         command = [
             *(sys.executable, "-m", "site_node.federation.keeper"),
-            *(sys.executable, "-m", "site_node.training.worker"),
-            *(str(path), str(self._settings.memory_mb)),
+            *(sys.executable, "-m", "site_node.training.confined"),
+            *(str(path), str(self._settings.memory_mb), str(self._settings.threads)),
         ]
         with log.open("ab") as out:
             self._keeper = subprocess.Popen(  # noqa: S603 - our own program, argument list, no shell

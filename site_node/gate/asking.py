@@ -10,8 +10,7 @@ from datetime import datetime
 from compliance.errors import Refused
 from compliance.records.types import time_text
 from compliance.rules.questions import Question, Reply, ask
-from site_node.gate.export import find_mirrored
-from site_node.gate.mirror import Mirror
+from site_node.gate.mirror import Mirror, find_mirrored
 
 
 def ask_mirror(mirror: Mirror, study: str, question: Question, now: datetime) -> Reply:

@@ -14,15 +14,19 @@ from compliance.canonical import digest_of, sha256_id
 from compliance.errors import ConsiliumError, Malformed, NotReady, Refused
 from compliance.ledger.policy import policy_of_charter
 from compliance.records.charter import CharterBody
+from compliance.records.columns import check_columns
 from compliance.records.envelope import parse_event
+from compliance.records.families import misfit
 from compliance.records.recipe import Recipe, layout_of
 from compliance.rules.check import Finding, check_charter
 from compliance.rules.consortium.charters import against
 from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.noise import check_terms
 from compliance.rules.quorum import words
 from compliance.rules.words import SENTENCES
 from site_node.gate.keys import PublicKeys
 from site_node.gate.permits import Datasets
+from site_node.gate.price import Price, check_price, privacy_words, tried
 from site_node.gate.terms import (
     cases,
     check_epsilon,
@@ -30,10 +34,12 @@ from site_node.gate.terms import (
     check_purpose,
     check_time,
 )
+from site_node.packages import vouched_for
 from site_node.settings import Settings
 
 MIB = 1 << 20
 VALUE_BYTES = 4
+CASES = {2: "images", 3: "volumes"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Here:
     """What this site knows by itself when it judges a charter.
 
     `consortium` is its own fold of the consortium's log; None before there is one to be believed.
+    `priced` works out what a study with noise costs here; it may refuse.
     """
 
     settings: Settings
@@ -59,6 +66,7 @@ class Here:
     recipe: Recipe | None
     consortium: ConsortiumState | None
     now: str
+    priced: Callable[[], Price | None] = lambda: None
 
 
 def read_draft(charter_id: str, text: bytes) -> Draft:
@@ -98,6 +106,8 @@ def findings(draft: Draft, here: Here) -> list[Finding]:
         "charter.recipe": lambda: _check_recipe(draft.body, here),
         "dataset.version": lambda: _check_data(draft.body, here),
     }
+    if draft.body.dp is not None:
+        own["dp.budget"] = lambda: check_price(here.priced)
     for name, question in own.items():
         try:
             question()
@@ -178,8 +188,9 @@ def _check_recipe(body: CharterBody, here: Here) -> None:
     made = (digest_of(list(recipe.classes)), digest_of(recipe.preprocessing.plain()))
     if task != made or list(body.task.labels) != list(recipe.classes):
         raise Refused("charter.recipe", sentence="Labels or preprocessing are not the recipe's.")
-    if recipe.dp is not None:
-        raise Refused("site.policy", sentence="This version trains without noise (dp).")
+    check_terms(body.dp, recipe)
+    if recipe.package is not None:
+        vouched_for(here.settings.home, recipe.package, recipe.network.name)
     try:
         layout_of(recipe)
     except (Malformed, NotReady) as error:
@@ -196,10 +207,28 @@ def _check_data(body: CharterBody, here: Here) -> None:
             raise Refused("dataset.version", row.id, row.version)
         if summary.description_sha256 != row.description_sha256:
             raise Refused("dataset.version", summary.description_sha256, row.description_sha256)
+        _check_task(summary, here)
         floor = max(body.min_examples, here.settings.min_examples)
         have = cases(summary.n_by_split, "train")
         if have < floor:
             raise Refused("update.min_examples", have, floor)
+
+
+def _check_task(summary: Any, here: Here) -> None:
+    """What training would refuse is said before the steward signs."""
+    said, recipe = getattr(summary, "description", {}), here.recipe
+    if recipe is None or "task" not in said:
+        return
+    found = (said["task"]["kind"], list(said["task"]["classes"]))
+    if found != (recipe.task, list(recipe.classes)):
+        raise Refused("dataset.task", found, (recipe.task, list(recipe.classes)))
+    if recipe.tabular or len(said["shape"]) == 1:
+        table = said["intensity"] if len(said["shape"]) == 1 else None
+        check_columns(recipe, said["shape"], table)
+        return
+    wanted = misfit(said["shape"], dims=recipe.dims, channels=recipe.preprocessing.channels)
+    if wanted is not None:
+        raise Refused("dataset.shape", said["shape"], wanted)
 
 
 def summary_of(catalogue: Datasets, name: str, version: str | None = None) -> Any | None:
@@ -214,7 +243,7 @@ def summary_of(catalogue: Datasets, name: str, version: str | None = None) -> An
 def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> dict[str, Any]:
     """Everything a steward reads before signing, as plain values."""
     body, site = draft.body, str(here.settings.site)
-    legal = body.legal.of(site)
+    legal, price = body.legal.of(site), tried(here.priced)
     return {
         "study": draft.study,
         "charter_id": draft.charter_id,
@@ -226,7 +255,8 @@ def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> d
         "datasets": [_own_data(here.catalogue, row) for row in body.datasets_of(site)],
         "leaves": _leaves(body, here),
         "rounds": {"most": body.max_rounds, "seconds_each": body.round_seconds},
-        "epsilon": _privacy(body),
+        "epsilon": privacy_words(body, price),
+        "privacy": price and price.plain(),
         "floors": {"min_examples": body.min_examples, "min_cell": body.min_cell},
         "own_floors": {
             "min_examples": here.settings.min_examples,
@@ -234,6 +264,8 @@ def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> d
         },
         "own_policy": here.settings.policy.said(),
         "recipe": body.recipe.plain(),
+        "trains": _trains(body, here),
+        "begins": None if body.start_model is None else body.start_model.words,
         "quorum": words(len(body.quorum.witnesses), body.quorum.k),
         "sites": body.site_names(),
         "signed": signed,
@@ -270,7 +302,27 @@ def _own_data(catalogue: Datasets, row: Any) -> dict[str, Any]:
     if summary is not None:
         told["cases"] = {split: cases(summary.n_by_split, split) for split in summary.n_by_split}
         told["patients"] = summary.patients
+        told["positives"] = {split: int(n) for split, n in summary.positives.items()}
     return told
+
+
+def _trains(body: CharterBody, here: Here) -> str | None:
+    """What is learned, by the recipe's own document; None while that is not known here."""
+    recipe = here.recipe
+    if recipe is None or recipe.sha256 != body.recipe.sha256:
+        return None
+    kind = "masks of" if recipe.draws else f"{recipe.task} classes"
+    told = recipe.preprocessing
+    cases = f"{CASES.get(recipe.dims, 'cases')} of {' x '.join(map(str, told.size))}"
+    pieces = f" in pieces of {' x '.join(map(str, told.patch))}" if told.patch else ""
+    terms = recipe.local
+    length = f"{terms.epochs} epochs" if terms.epochs else f"{terms.steps} steps"
+    if recipe.personal is not None:
+        length += f"; the {recipe.personal.layers} layers stay here and never leave"
+    return (
+        f"{kind} {', '.join(recipe.classes)}; {recipe.network.name} on {cases}{pieces}; "
+        f"{length} a round, {terms.batch} at a time"
+    )
 
 
 def _leaves(body: CharterBody, here: Here) -> dict[str, Any]:
@@ -288,9 +340,3 @@ def _leaves(body: CharterBody, here: Here) -> dict[str, Any]:
         "counts_not_below": max(body.min_cell, here.settings.min_cell),
         "nothing_else": True,
     }
-
-
-def _privacy(body: CharterBody) -> str:
-    if body.dp is None:
-        return "No noise is added; nothing is spent from a privacy budget (epsilon)."
-    return f"Epsilon {body.dp.epsilon} per dataset over the whole study, delta {body.dp.delta}."

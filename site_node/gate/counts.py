@@ -11,11 +11,10 @@ what is there. The asker names no floor.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
-
+from compliance.records.counts import CountsAsked
 from site_node.gate.journal import Journal
 from site_node.settings import Settings
 from site_node.store import counts as table
@@ -23,29 +22,16 @@ from site_node.store.counts import CountRow
 from site_node.store.journal import Sessions
 
 Cell = tuple[str, ...]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-Age = Literal[
-    "0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+", "unknown"
-]  # fmt: skip
+Told = dict[str, int | None]
+"""Patients by dataset; None where they are fewer than the floor, or none."""
 
 
-class Question(BaseModel):
-    """A question of the consortium: closed words, no floor; what is left out may be anything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    modality: Word | None = None
-    body_part: Word | None = None
-    age: Age | None = None
-    sex: Literal["female", "male", "other", "unknown"] | None = None
-    label: Word | None = None
-
-    def fits(self, cell: Cell) -> bool:
-        """Whether a cell belongs to what is asked."""
-        *facts, label = cell
-        wanted = (self.modality, self.body_part, self.age, self.sex)
-        same = all(word in (None, fact) for word, fact in zip(wanted, facts, strict=True))
-        return same and (self.label is None or self.label in label.split("+"))
+def fits(question: CountsAsked, cell: Cell) -> bool:
+    """Whether a cell belongs to what is asked."""
+    *facts, label = cell
+    wanted = (question.modality, question.body_part, question.age, question.sex)
+    same = all(word in (None, fact) for word, fact in zip(wanted, facts, strict=True))
+    return same and (question.label is None or question.label in label.split("+"))
 
 
 class Cells(Protocol):
@@ -65,37 +51,57 @@ class Counts:
         settings: the own floor (`min_cell`), tightened by the policy.
         sessions: the site's database, where told cells are kept.
         catalogue: exact cells.
-        journal: every answer is written down.
+        journal: every look of the steward is written down.
+        least: the smallest floor of the consortium's agreement, 0 where there is none.
     """
 
     def __init__(
-        self, *, settings: Settings, sessions: Sessions, catalogue: Cells, journal: Journal
+        self,
+        *,
+        settings: Settings,
+        sessions: Sessions,
+        catalogue: Cells,
+        journal: Journal,
+        least: Callable[[], int] = lambda: 0,
     ) -> None:
         self._settings, self._sessions = settings, sessions
-        self._catalogue, self._journal = catalogue, journal
+        self._catalogue, self._journal, self._least = catalogue, journal, least
 
-    def answer(self, question: Question) -> list[dict[str, Any]]:
+    @property
+    def floor(self) -> int:
+        """This hospital's own floor, never below the one that all have agreed."""
+        return max(self._settings.min_cell, self._least())
+
+    def told(self, question: CountsAsked) -> Told:
+        """What is told of each dataset: sums over told cells."""
+        names = [row.name for row in self._catalogue.datasets()]
+        return {name: self._sum(name, question) for name in names}
+
+    def answer(self, question: CountsAsked) -> list[dict[str, Any]]:
         """What would be answered: for each dataset a number of patients, or `<floor`."""
-        rows = [self._count(row.name, question) for row in self._catalogue.datasets()]
+        floor = self.floor
+        told = words_of(self.told(question), floor)
         asked = question.model_dump(exclude_none=True)
-        told = {row["dataset"]: row["patients"] for row in rows}
         self._journal.write("counted", asked=asked, told=told)
-        return rows
+        return [{"dataset": name, "patients": n, "floor": floor} for name, n in told.items()]
 
     def grid(self, dataset: str) -> dict[Cell, int]:
         """Every cell that tells more than nothing; all answers are sums over these."""
-        floor, exact = self._settings.min_cell, self._catalogue.cells(dataset)
+        floor, exact = self.floor, self._catalogue.cells(dataset)
         with self._sessions.begin() as session:
             known = {_cell(row.cell): row for row in table.counts_of(session, dataset)}
             rows = retold(dataset, known, exact, floor)
             table.keep_counts(session, rows.values())
             return {cell: row.told for cell, row in sorted(rows.items()) if row.told}
 
-    def _count(self, dataset: str, question: Question) -> dict[str, Any]:
-        floor = self._settings.min_cell
-        found = sum(told for cell, told in self.grid(dataset).items() if question.fits(cell))
-        patients = str(found) if found else f"<{floor}"
-        return {"dataset": dataset, "patients": patients, "floor": floor}
+    def _sum(self, dataset: str, question: CountsAsked) -> int | None:
+        cells = self.grid(dataset).items()
+        return sum(told for cell, told in cells if fits(question, cell)) or None
+
+
+def words_of(told: Told, floor: int) -> dict[str, str]:
+    """Numbers as people read them: what is below the floor says so."""
+    return {name: f"<{floor}" if n is None else str(n) for name, n in told.items()}
 
 
 def retold(

@@ -6,50 +6,27 @@ A permission problem never says "bad data", and no row advises deleting anything
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from compliance.errors import ConsiliumError, NotReady, Refused, Unreachable
-from site_node.gate.hub_client import HubClient
-from site_node.gate.keys import Keys
+from compliance.protocol import REQUIRED
+from compliance.rules.offences import resting
+from site_node.gate import neighbours
+from site_node.gate.check import Check, Patient
 from site_node.gate.line import Shut, Untrusted
-from site_node.gate.mirror import Mirror
-from site_node.gate.statements import Statements
 from site_node.policy import FILE
-from site_node.settings import Settings
 
 DISK_FLOOR = 1 << 30
 SHM_FLOOR = 64 << 20
 KEY_FILES = ("node.key", "witness.key", "institution.key", "flower.key")
 AHEAD, BEHIND = 2.0, 240.0
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row: its code of the closed list, whether it is well, what was found, what to do."""
-
-    code: str
-    well: bool
-    finding: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Patient:
-    """Everything the doctor looks at, opened when it is looked at: any of it may be broken."""
-
-    settings: Settings
-    store: Callable[[], object]
-    keys: Callable[[], Keys]
-    hub: Callable[[], HubClient]
-    mirror: Callable[[], Mirror]
-    statements: Callable[[], Statements]
-    catalogue: Callable[[], Any]
-    now: Callable[[], datetime]
+CLOCK_TRIES, CLOCK_WAIT = 4, 0.7
 
 
 def examine(patient: Patient) -> list[Check]:
@@ -63,11 +40,17 @@ def examine(patient: Patient) -> list[Check]:
     if not rows[-1].well:
         return rows
     if patient.settings.joined:
-        for question in (_keys, _hub, _clock):
+        for question in (_keys, _hub, neighbours.protocol, _clock):
             rows.append(_look(patient, question))
             if not rows[-1].well:
                 break
-        rows += [_look(patient, question) for question in (_consortium, _logs, _outbox)]
+        then = (neighbours.certificates, _consortium, _logs, neighbours.restored, _outbox)
+        rows += [_look(patient, question) for question in (*then, *neighbours.LAST)]
+    if patient.settings.scp_allow:
+        rows.append(_look(patient, neighbours.receiver))
+    if patient.settings.pacs_url or patient.settings.pacs_host:
+        rows.append(_look(patient, neighbours.pacs))
+    rows.append(_look(patient, neighbours.predictions))
     return [*rows, _look(patient, _datasets)]
 
 
@@ -196,13 +179,21 @@ def _hub(patient: Patient) -> Check:
         return Check(code, well=False, finding=error.finding, fix=error.fix)
     except Unreachable as error:
         code = error.code if isinstance(error, Shut) else "hub_away"
+        if code == REQUIRED:
+            return neighbours.protocol(patient)
         return Check(code, well=False, finding=error.finding, fix=error.fix)
-    return Check("hub", well=True, finding=f"The hub answers; {count} studies name this site.")
+    return Check(
+        "hub", well=True, finding=f"The hub answers; studies that name this site: {count}."
+    )
 
 
 def _clock(patient: Patient) -> Check:
-    told = parsedate_to_datetime(patient.hub().hub_time())
-    ahead = (patient.now() - told.replace(tzinfo=UTC)).total_seconds()  # RFC 9110 §5.6.7: GMT
+    ahead = _ahead(patient)
+    for _ in range(CLOCK_TRIES):
+        if ahead <= AHEAD:
+            break
+        time.sleep(CLOCK_WAIT)
+        ahead = min(ahead, _ahead(patient))
     if ahead > AHEAD or ahead < -BEHIND:
         return Check(
             "clock_skew", well=False,
@@ -210,6 +201,17 @@ def _clock(patient: Patient) -> Check:
             fix="Set the clock by NTP; Flower refuses a site more than 5 s ahead of the hub.",
         )  # fmt: skip
     return Check("clock", well=True, finding=f"The clocks differ by {ahead:+.0f} s.")
+
+
+def _ahead(patient: Patient) -> float:
+    """Seconds that this clock is ahead of the hub's, at most.
+
+    The hub's date is in whole seconds and what a busy hub says is older still: it is read late and
+    never early, so of several readings the least is nearest to the truth (RFC 5905 §10).
+    """
+    asked = patient.now()
+    told = parsedate_to_datetime(patient.hub().hub_time())
+    return (asked - told.replace(tzinfo=UTC)).total_seconds()  # RFC 9110 §5.6.7: GMT
 
 
 def _consortium(patient: Patient) -> Check:
@@ -251,6 +253,17 @@ def _logs(patient: Patient) -> Check:
             "`consilium site evidence --out DIR`.",
         )  # fmt: skip
     heads = patient.mirror().all_heads()
+    for head in patient.mirror().heads():
+        rest = resting(patient.mirror().state(head.study)).get(str(patient.settings.site))
+        if rest is not None:
+            return Check(
+                "study_resting", well=False,
+                finding=f"In study {head.study} this hospital is not asked until round "
+                f"{rest.until} is over: its last updates did not count "
+                f"({', '.join(rest.reasons)}).",
+                fix="Look at disk and memory of this machine and at worker.log; then it takes part "
+                "again by itself.",
+            )  # fmt: skip
     return Check("logs", well=True, finding=f"{len(heads)} logs mirrored, none contradicts itself.")
 
 
@@ -277,4 +290,4 @@ def _datasets(patient: Patient) -> Check:
                 "folder_missing", well=False, finding=f"The folder of dataset {row.name} is away.",
                 fix="Mount or restore the datasets folder.",
             )  # fmt: skip
-    return Check("datasets", well=True, finding=f"{len(rows)} datasets can be read.")
+    return Check("datasets", well=True, finding=f"Datasets that can be read: {len(rows)}.")

@@ -18,6 +18,7 @@ from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock
 from site_node.gate.keys import Keys
 from site_node.gate.permits import Datasets
+from site_node.gate.price import Priced
 from site_node.gate.terms import known_recipe
 from site_node.settings import Settings
 from site_node.store import studies as decisions
@@ -36,10 +37,11 @@ class Drafts:
         sessions: the site's database.
         catalogue: the site's curated datasets.
         consortium: the site's own fold of the consortium's log, as new as can be; or None.
+        priced: what a charter with noise costs here.
         clock: the time now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
         self,
         *,
         settings: Settings,
@@ -48,11 +50,12 @@ class Drafts:
         sessions: Sessions,
         catalogue: Datasets,
         consortium: Callable[[], ConsortiumState | None],
+        priced: Priced,
         clock: Clock,
     ) -> None:
         self._settings, self._keys, self._hub = settings, keys, hub
         self._sessions, self._catalogue, self._clock = sessions, catalogue, clock
-        self._consortium = consortium
+        self._consortium, self._priced = consortium, priced
 
     def find(self, study: str) -> tuple[Draft, list[str]]:
         """The charter of a study and the hospitals whose signatures verify here.
@@ -83,13 +86,15 @@ class Drafts:
 
     def here(self, draft: Draft) -> Here:
         """What this site knows by itself when it judges this charter."""
+        recipe = self._recipe(draft.body.recipe.sha256)
         return Here(
             settings=self._settings,
             public=self._keys.public,
             catalogue=self._catalogue,
-            recipe=self._recipe(draft.body.recipe.sha256),
+            recipe=recipe,
             consortium=self._consortium(),
             now=time_text(self._clock()),
+            priced=lambda: self._priced(draft.charter_id, draft.body, recipe) if recipe else None,
         )
 
     def _recipe(self, sha256: str) -> Recipe | None:

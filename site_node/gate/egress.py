@@ -46,12 +46,19 @@ WAYS: dict[str, Way] = {
     "motion": Way(HUB, "POST", "/motions", "texts laid before the other members"),
     "motion.signature": Way(HUB, "POST", "/motions/{motion}/signatures", "signatures of texts"),
     "log.entry": Way(HUB, "POST", "/logs/{log}/entries", "signed statements for a log"),
+    "log.sealed": Way(
+        HUB, "POST", "/logs/{log}/sealed", "sealed parts of the checks of a model, without counts"
+    ),
     "cosignature": Way(HUB, "POST", "/logs/{log}/cosignatures", "cosignatures of checkpoints"),
     "dataset.registered": Way(HUB, "POST", "/datasets", "registrations of datasets"),
     "dataset.description": Way(
         HUB, "PUT", "/datasets/{site}/{dataset}/{version}/description", "descriptions in buckets"
     ),
+    "counts.answer": Way(
+        HUB, "POST", "/counts/{question}/answers", "answers how many, in steps of the floor"
+    ),
     "model.change": Way(FLEET, "reply", "arrays/vector", "changes of a model"),
+    "mask.share": Way(FLEET, "reply", "words/shares", "sealed or opened shares of masks"),
     "statement": Way(FLEET, "reply", "words/notes", "signed statements beside an answer"),
 }
 """The closed list of reasons; what has none cannot leave."""

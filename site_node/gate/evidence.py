@@ -7,7 +7,7 @@ of the hub reads it without this program.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ def write_evidence(mirror: Mirror, out: Path) -> list[dict[str, Any]]:
     return made
 
 
-def write_mirror(mirror: Mirror, out: Path, by: SigningKey, time: str) -> list[dict[str, Any]]:
+def write_mirror(
+    mirror: Mirror, out: Path, by: SigningKey, time: str, unsaid: Callable[[str], bool]
+) -> list[dict[str, Any]]:
     """Write every mirrored log as static tiles, complete enough to rebuild a lost hub from.
 
     Each folder holds `checkpoint` (the newest with a quorum), `checkpoint.latest` (the newest that
@@ -88,6 +90,8 @@ def write_mirror(mirror: Mirror, out: Path, by: SigningKey, time: str) -> list[d
         out: folder to write into.
         by: the node key.
         time: the time now, UTC.
+        unsaid: logs of which the note says nothing: a copy from a backup may be shorter than what
+            this hospital cosigned.
 
     Raises:
         NotReady: the folder cannot be written.
@@ -102,12 +106,13 @@ def write_mirror(mirror: Mirror, out: Path, by: SigningKey, time: str) -> list[d
         policy = family_of(head.study).policy(mirror.log_state(head.study))
         files["policy.txt"] = policy.encode()
         _write(out / head.study, files)
-        heads[head.study] = (head.size, head.root)
+        if not unsaid(head.study):
+            heads[head.study] = (head.size, head.root)
         made.append(
             {"log": head.study, "origin": head.origin, "size": head.size, "witnessed": size}
             | {"quorum": kept is not None, "folder": str(out / head.study)}
         )
-    if made:
+    if heads:
         _write(out, {FILE: write_heads(by, time, heads)})
     return made
 

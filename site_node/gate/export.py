@@ -26,7 +26,7 @@ from compliance.report.request import Request
 from compliance.rules.policies import policy_in_force
 from compliance.signing.note import parse
 from site_node.gate.keys import Keys
-from site_node.gate.mirror import Mirror
+from site_node.gate.mirror import Mirror, find_mirrored
 from site_node.gate.statements import Statements
 from site_node.store import outbox
 from site_node.store import studies as documents
@@ -128,26 +128,3 @@ class Recorder:
         note = self._statements.seal("export.created", body, log=log, key=self._keys.node)
         with self._sessions.begin() as session:
             self._statements.keep(session, note, study=study, way=outbox.ENTRIES)
-
-
-def find_mirrored(mirror: Mirror, study: str) -> str:
-    """The full id of a mirrored study from its first characters.
-
-    Raises:
-        NotReady: none or several fit.
-    """
-    wanted = study.removeprefix("sha256:").lower()
-    found = [
-        head.study
-        for head in mirror.heads()
-        if wanted
-        and (
-            head.study.startswith(wanted)
-            or head.charter_id.removeprefix("sha256:").startswith(wanted)
-        )
-    ]
-    if len(found) != 1:
-        raise NotReady(
-            f"{len(found)} mirrored studies fit {study!r}.", "List them: `consilium site studies`."
-        )
-    return found[0]

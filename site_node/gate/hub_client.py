@@ -19,14 +19,16 @@ import httpx
 
 from compliance.errors import ConsiliumError, Malformed, NotReady, Refused, Unreachable
 from compliance.ledger.tiles import parse_entry_bundle
+from compliance.protocol import HEADER, PROTOCOL, REQUIRED, RULE, spoken
 from compliance.records.types import time_text
 from compliance.signing.keys import SigningKey
 from compliance.signing.request import authorization
 from site_node.gate.egress import WAYS, Egress, Leaving
 from site_node.gate.journal import Clock, Journal
-from site_node.gate.line import fault
+from site_node.gate.line import Shut, fault
 
 PREFIX = "/api/v1"
+OPEN = "/counts/open"
 MAX_ANSWER = 64 << 20
 TIMEOUT = httpx.Timeout(30, connect=10)
 NOT_FOUND, CONFLICT, SERVER = 404, 409, 500
@@ -167,6 +169,11 @@ class HubClient:
         answer = _json(self._tell("log.entry", note, study=study, log=study))
         return int(answer["index"])
 
+    def hand_in(self, study: str, index: int, detail: dict[str, Any]) -> None:
+        """Hand in the sealed detail of an own entry: salt and payload; numbers and hashes only."""
+        body = json.dumps({"index": index, **detail}, sort_keys=True).encode()
+        self._tell("log.sealed", body, study=study, log=study)
+
     def checkpoint(self, study: str) -> bytes:
         """The newest checkpoint that the log key signed."""
         return self._call("GET", f"/logs/{study}/checkpoint", {"latest": 1})
@@ -209,6 +216,17 @@ class HubClient:
             "dataset.description", description, site=self._site, dataset=dataset, version=version
         )
 
+    def questions(self) -> list[bytes]:
+        """Questions how many that wait for this hospital's answer, as they were signed."""
+        try:
+            return [base64.b64decode(text, validate=True) for text in self._ask("GET", OPEN)]
+        except (TypeError, ValueError):
+            raise Malformed("answer of the hub", "the questions are unreadable") from None
+
+    def answer_question(self, question: str, note: bytes, *, quietly: bool) -> None:
+        """Hand in the signed answer to a question; one that is sent again is journalled once."""
+        self._tell("counts.answer", note, quietly=quietly, question=question)
+
     def hub_time(self) -> str:
         """The hub's clock as its answers carry it (RFC 9110 date)."""
         _, headers = _send(self._http, self._http.build_request("GET", f"{PREFIX}/healthz"))
@@ -216,6 +234,11 @@ class HubClient:
         if told is None:
             raise Malformed("answer of the hub", "it carries no date")
         return str(told)
+
+    def protocol(self) -> int:
+        """The newest protocol that the hub speaks, as its answers carry it."""
+        _, headers = _send(self._http, self._http.build_request("GET", f"{PREFIX}/healthz"))
+        return spoken(headers.get(HEADER))
 
     def heartbeat(self, states: dict[str, Any], versions: dict[str, Any]) -> dict[str, Any]:
         """Tell the hub that this site lives; an unchanged sign of life is journalled once."""
@@ -271,6 +294,7 @@ def _exchange(http: httpx.Client, request: httpx.Request) -> bytes:
 
 
 def _send(http: httpx.Client, request: httpx.Request) -> tuple[bytes, httpx.Headers]:
+    request.headers[HEADER] = str(PROTOCOL)
     try:
         answer = http.send(request, stream=True)
         try:
@@ -300,6 +324,8 @@ def _failure(status: int, data: bytes) -> ConsiliumError:
         code, fix = str(said.get("code") or ""), str(said.get("fix") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(f"the hub answered with status {status}.")
+    if rule == RULE:  # nothing of what was said was heard: it waits, as for a hub that is away
+        return Shut(REQUIRED, sentence, "It is sent when both speak one protocol.")
     if rule and status < SERVER:
         error = Refused(str(rule), sentence=sentence or None)
         error.found, error.agreed = said.get("found"), said.get("agreed")

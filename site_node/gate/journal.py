@@ -60,6 +60,11 @@ class Journal:
             rows = table.read_lines(session, study=study, limit=limit)
             return [row.as_dict() for row in rows]
 
+    def lines_of(self, kind: str) -> list[dict[str, Any]]:
+        """Every line of one kind, oldest first."""
+        with self._sessions() as session:
+            return [row.as_dict() for row in table.lines_of(session, kind)]
+
     def count(self, *kinds: str, study: str | None = None, hours: float) -> int:
         """How many lines of these kinds the last hours hold."""
         since = time_text(self._clock() - timedelta(hours=hours))

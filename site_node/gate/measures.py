@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from compliance.errors import Refused
+from compliance.records.measures import part_of
+from site_node.gate.small_cells import FIELDS, hide_parts
 
 PLACES = Decimal("0.001")
 LARGEST = Decimal(1000)
@@ -39,22 +41,25 @@ def presentable(
     """The agreed metrics of a claim with every count below the floor blanked.
 
     A count below `min_cell` takes its values with it: a mean over three cases tells about three
-    people. So does a count above the `patients` of the dataset: it counts nobody. Names that the
-    charter does not list stay here.
+    people. So does a count above the `patients` of the dataset: it counts nobody. Of groups and
+    bins nothing is told that a difference of counts would give away. Names that the charter does
+    not list stay here.
     """
     shown = {}
     for name in sorted(claim.values):
         if name not in names:
             continue
-        shown[name] = _cell(claim.values[name], min_cell, patients)
-    return shown
+        shown[name] = _cell(name, claim.values[name], min_cell, patients)
+    return hide_parts(shown, min_cell)
 
 
-def _cell(value: Mapping[str, Any], min_cell: int, patients: int) -> dict[str, Any]:
+def _cell(name: str, value: Mapping[str, Any], min_cell: int, patients: int) -> dict[str, Any]:
     n, positives = value.get("n"), value.get("positives")
     if n is None or int(n) < min_cell or int(n) > patients:
-        return dict.fromkeys(("value", "low", "high", "n", "positives"))
+        return dict.fromkeys(FIELDS)
     few = positives is None or min(int(positives), int(n) - int(positives)) < min_cell
+    if few and positives is not None and part_of(name) is not None:
+        return dict.fromkeys(FIELDS)  # of a bin the value itself is the share of positives
     return {
         "value": decimal_text(value.get("value")),
         "low": decimal_text(value.get("low")),

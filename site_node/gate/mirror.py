@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compliance.canonical import sha256_id
-from compliance.errors import Refused
+from compliance.errors import NotReady, Refused
 from compliance.ledger.merkle import leaf_hash
 from compliance.records.types import time_text
 from compliance.rules.consortium.state import ConsortiumState
@@ -157,6 +157,11 @@ class Mirror:
         with self._sessions.begin() as session:
             table.mark_sent(session, study, note)
 
+    def cosign_again(self, study: str, note: bytes, line: str, time: int) -> None:
+        """Keep a cosignature of the checkpoint that is mirrored already; it is not sent yet."""
+        with self._sessions.begin() as session:
+            table.cosign_again(session, study, note, line, time)
+
     def quorum(self, study: str) -> tuple[int, bytes] | None:
         """Size and note of the newest checkpoint that a quorum cosigned."""
         with self._sessions() as session:
@@ -205,3 +210,26 @@ class Mirror:
 def charter_id_of(entry0: bytes) -> str:
     """The id of a charter: hash of the text of entry 0, without its signatures."""
     return sha256_id(parse(entry0).text)
+
+
+def find_mirrored(mirror: Mirror, study: str) -> str:
+    """The full id of a mirrored study from its first characters.
+
+    Raises:
+        NotReady: none or several fit.
+    """
+    wanted = study.removeprefix("sha256:").lower()
+    found = [
+        head.study
+        for head in mirror.heads()
+        if wanted
+        and (
+            head.study.startswith(wanted)
+            or head.charter_id.removeprefix("sha256:").startswith(wanted)
+        )
+    ]
+    if len(found) != 1:
+        raise NotReady(
+            f"{len(found)} mirrored studies fit {study!r}.", "List them: `consilium site studies`."
+        )
+    return found[0]

@@ -8,29 +8,17 @@ Source: safetensors format (8 bytes length, JSON header, raw tensors); design/fe
 from __future__ import annotations
 
 import csv
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compliance.canonical import digest_of
 from compliance.errors import Malformed, NotProven, NotReady
 from compliance.records.layout import Layout, model_sha256
+from compliance.records.model_file import ModelFile, parse_model, tensor_bytes
 from compliance.records.recipe import Recipe, layout_of
-
-LENGTH_BYTES = 8
-MAX_HEADER = 16 << 20
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """What a model file says about itself, and its bytes; nothing is believed yet."""
-
-    metadata: dict[str, str]
-    tensors: dict[str, dict[str, Any]]
-    data: bytes
 
 
 def open_model(path: Path) -> ModelFile:
@@ -46,16 +34,7 @@ def open_model(path: Path) -> ModelFile:
         raise NotReady(
             f"the model {path} cannot be read ({error.strerror}).", "Name a .safetensors file."
         ) from None
-    length = int.from_bytes(raw[:LENGTH_BYTES], "little")
-    end = LENGTH_BYTES + length
-    if len(raw) < LENGTH_BYTES or length > MAX_HEADER or end > len(raw):
-        raise Malformed("model file", "it is no safetensors file")
-    try:
-        header = json.loads(raw[LENGTH_BYTES:end])
-        metadata = dict(header.pop("__metadata__", {}) or {})
-    except (ValueError, AttributeError, TypeError):
-        raise Malformed("model file", "it is no safetensors file") from None
-    return ModelFile(metadata, header, raw[end:])
+    return parse_model(raw)
 
 
 def vector_of(model: ModelFile, recipe: Recipe) -> NDArray[np.float32]:
@@ -63,26 +42,31 @@ def vector_of(model: ModelFile, recipe: Recipe) -> NDArray[np.float32]:
 
     Raises:
         Malformed: another network than the recipe's.
-        NotProven: the numbers do not have the hash that the file names.
+        NotProven: layout, label map or preparation of images that the file names are not those of
+            the recipe, or the numbers do not have the hash that it names.
     """
     layout = layout_of(recipe)
+    _check_identity(model, recipe, layout)
     if set(model.tensors) != {entry.name for entry in layout.entries}:
         raise Malformed("model file", f"it is another network than that of recipe {recipe.id}")
-    vector = np.concatenate([_tensor(model, entry) for entry in layout.entries])
+    vector = np.frombuffer(
+        b"".join(tensor_bytes(model, entry) for entry in layout.entries), dtype="<f4"
+    ).astype(np.float32)
     _check_hash(model, layout, vector)
     return vector
 
 
-def _tensor(model: ModelFile, entry: Any) -> NDArray[np.float32]:
-    told = model.tensors[entry.name]
-    try:
-        begin, end = (int(place) for place in told["data_offsets"])
-        fits = told["dtype"] == "F32" and list(told["shape"]) == list(entry.shape)
-    except (KeyError, TypeError, ValueError):
-        fits, begin, end = False, 0, 0
-    if not fits or end - begin != entry.count * 4 or not 0 <= begin <= end <= len(model.data):
-        raise Malformed("model file", f"the tensor {entry.name} has another form")
-    return np.frombuffer(model.data[begin:end], dtype="<f4").astype(np.float32)
+def _check_identity(model: ModelFile, recipe: Recipe, layout: Layout) -> None:
+    """Refuse before a number is made: another label map gives plausible scores (MediSwarm E2)."""
+    agreed = (
+        ("model.layout", "layout_sha256", layout.sha256),
+        ("model.labels", "label_map_sha256", digest_of(list(recipe.classes))),
+        ("model.preparation", "preprocessing_sha256", digest_of(recipe.preprocessing.plain())),
+    )
+    for step, field, own in agreed:
+        told = model.metadata.get(field)
+        if told is not None and told != own:
+            raise NotProven(step, f"the file names {field} {told[:80]}, its recipe {own}")
 
 
 def _check_hash(model: ModelFile, layout: Layout, vector: NDArray[np.float32]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from site_node.gate.leaks import leak_rows
+from site_node.gate.model_checks import KEPT_HERE
+
 NAMES = 4
 
 
@@ -23,13 +26,22 @@ def model_lines(page: dict[str, Any]) -> list[str]:
         ("Refused", ", ".join(page["refused"]) or "nobody"),
         ("Not yet", ", ".join(page["silent"]) or "nobody"),
         ("Smallest count", f"{smallest} (floor {checks['floor']})"),
-        ("Leak test", checks["membership_test"].replace("_", " ")),
+        *leak_rows(checks),
+        ("Told with a yes", told_words(page["told"])),
         ("Our answer", page["own_answer"] or "none yet"),
     ]
     if page["released"]:
         rows.append(("State", f"{page['released']} already: objecting does not call it back"))
     lines = [f"{page['title']}  (study {page['study']})", ""]
     return [*lines, *(f"{name:<16}{words}" for name, words in rows)]
+
+
+def told_words(told: dict[str, Any]) -> str:
+    """What the researcher and auditors can open after a yes, in one line."""
+    what = "the leak test by class, no count"
+    if told["leak"] == KEPT_HERE:
+        what = "not the leak test, since no epsilon covers it"
+    return f"sealed, for the researcher and auditors: {what}; that the three hashes are ours"
 
 
 def answer_line(told: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import CONSORTIUM, Mirror
 from site_node.gate.motion_checks import Questions
-from site_node.gate.statements import Statements
+from site_node.gate.statements import NOT_HEARD, Statements
 from site_node.store import outbox
 from site_node.store import studies as decisions
 from site_node.store.journal import Sessions
@@ -283,8 +283,9 @@ class Motions:
         except Unreachable:
             return {"id": motion, "log": log, "state": KEPT, "wanting": []}
         except Refused as error:
-            with self._sessions.begin() as session:
-                outbox.mark_refused(session, motion, error.rule)
+            if error.rule not in NOT_HEARD:
+                with self._sessions.begin() as session:
+                    outbox.mark_refused(session, motion, error.rule)
             raise
         with self._sessions.begin() as session:
             outbox.mark_delivered(session, motion, time_text(self._clock()))

@@ -7,36 +7,45 @@ itself is no authority.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from compliance.errors import ConsiliumError, Refused
 from compliance.records.charter import CharterBody, CharterDataset
+from compliance.records.envelope import parse_event
 from compliance.records.layout import Layout
-from compliance.records.order import Order
+from compliance.records.order import Order, seed_of
 from compliance.records.recipe import Recipe, layout_of
 from compliance.records.types import time_text
 from compliance.rules.fold import may
+from compliance.rules.noise import FREE, check_terms
 from compliance.rules.state import StudyState
+from compliance.rules.sweeps import check_sweep, swept_recipe
+from compliance.rules.updates import ENCODING
 from compliance.rules.verdict import Denied
+from compliance.signing.note import parse
 from site_node.gate.journal import Journal
 from site_node.gate.mirror import CONSORTIUM, Mirror
+from site_node.gate.restored import Restored
 from site_node.gate.terms import (
     cases,
     check_consortium,
     check_entry,
     check_epsilon,
     check_hours,
+    check_identity,
     check_own_limits,
     check_purpose,
     check_round,
+    check_step,
     check_time,
     check_usable,
     known_recipe,
-    seed_of,
 )
+from site_node.packages import vouched_for
 from site_node.settings import Settings
 from site_node.store import studies as decisions
 from site_node.store.journal import Sessions
@@ -44,9 +53,15 @@ from site_node.store.mirror import MirrorLog
 
 EMPTY = "sha256:" + "00" * 32
 BYTES = 4
-KINDS = ("train", "evaluate")
+TWICE = "update.twice"
+KINDS = ("train", "evaluate", "sweep")
+UNMASK = ("unmask",)
 BEHIND = ("mirror.behind", "study.unlisted")
 """What another look at the hub's logs may lift; whoever waits says at last why it was in vain."""
+
+BEHIND_BACKUP = (
+    "This hospital came from a backup, and the others have not confirmed its copy of the log yet."
+)
 
 
 class Datasets(Protocol):
@@ -73,6 +88,11 @@ class Permit:
     seed: int
     min_examples: int
     min_cell: int
+    answered: bool = False
+    """Its update of this round is on record: only the very same answer may leave again."""
+
+    registered_dir: Path | None = None
+    """The version that the charter names, where another is in force and the first is still here."""
 
 
 class Permits:
@@ -84,6 +104,7 @@ class Permits:
         sessions: the site's database: what was signed here.
         catalogue: the site's curated datasets.
         journal: every question and answer is written down.
+        restored: whether this home came from a backup and what it may have forgotten.
     """
 
     def __init__(
@@ -94,7 +115,9 @@ class Permits:
         sessions: Sessions,
         catalogue: Datasets,
         journal: Journal,
+        restored: Restored,
     ) -> None:
+        self._restored = restored
         self._settings, self._mirror, self._sessions = settings, mirror, sessions
         self._catalogue, self._journal = catalogue, journal
         self._site = str(settings.site)
@@ -116,20 +139,44 @@ class Permits:
         self._journal.write("permitted", study=permit.study, order=order.kind, round=order.round)
         return permit
 
+    def check_unmask(self, order: Order) -> tuple[str, StudyState]:
+        """The study of an unmasking that stands in the own copy, and where it stands.
+
+        No data are touched: hours and limits of work on data are not asked.
+
+        Raises:
+            Refused: with the rule id; the refusal is in the journal.
+        """
+        try:
+            check_usable(self._settings)
+            head = self._head(order, UNMASK)
+            state = self._mirror.state(head.study)
+            self._check_restored(head, order)
+            check_entry(self._mirror.leaf(head.study, order.entry), order)
+            self._check_consent(head, state)
+            self._check_listed(head, state)
+        except Refused as error:
+            if error.rule not in BEHIND:
+                self._journal.write("not.permitted", rule=error.rule, said=str(error))
+            raise
+        return head.study, state
+
     def _check(self, order: Order, now: str) -> Permit:
         head = self._head(order)
         state = self._mirror.state(head.study)
+        self._check_restored(head, order)
         check_entry(self._mirror.leaf(head.study, order.entry), order)
         self._check_consent(head, state)
         self._check_listed(head, state)
         check_time(state.charter, self._site, now)
-        check_round(state, order, self._site, now)
+        (check_step if order.kind == "sweep" else check_round)(state, order, self._site, now)
         if state.charter.bundle_sha256 != self._settings.bundle_sha256:
             raise Refused("round.bundle", state.charter.bundle_sha256, self._settings.bundle_sha256)
         recipe, layout = self._recipe(state.charter, order)
         check_purpose(self._settings, state.charter)
         check_epsilon(self._settings, state.charter)
         check_own_limits(self._settings, state.charter, recipe.family)
+        check_terms(state.charter.dp, recipe)
         dataset, version, summary = self._dataset(state)
         permit = Permit(
             study=head.study,
@@ -145,20 +192,29 @@ class Permits:
             seed=seed_of(state.charter_id, order.model_sha256, self._site),
             min_examples=max(state.charter.min_examples, self._settings.min_examples),
             min_cell=max(state.charter.min_cell, self._settings.min_cell),
+            registered_dir=self._registered(dataset, version),
         )
-        if order.kind == "train":
-            self._ask_fold(permit, order, now)
+        if order.kind == "train" and self._ask_fold(permit, order, now):
+            return replace(permit, answered=True)
         return permit
 
-    def _head(self, order: Order) -> MirrorLog:
-        if order.kind not in KINDS:
-            raise Refused("site.policy", order.kind, ", ".join(KINDS))
+    def _head(self, order: Order, kinds: Sequence[str] = KINDS) -> MirrorLog:
+        if order.kind not in kinds:
+            raise Refused("site.policy", order.kind, ", ".join(kinds))
         for head in self._mirror.heads():
             if head.charter_id == order.log:
                 for alarm in self._mirror.alarms(head.study):
                     raise Refused(alarm.rule, sentence=f"The log is not believed: {alarm.finding}")
                 return head
         raise Refused("mirror.behind", sentence="This study's log is not mirrored here.")
+
+    def _check_restored(self, head: MirrorLog, order: Order) -> None:
+        """What a backup has forgotten is neither spent nor answered a second time."""
+        if any(self._restored.rests(log) for log in (head.study, CONSORTIUM)):
+            raise Refused("mirror.behind", sentence=BEHIND_BACKUP)
+        leaf = self._mirror.leaf(head.study, order.entry)
+        if leaf is not None and self._restored.predates(parse_event(parse(leaf[1]).text).time):
+            raise Refused("site.restored")
 
     def _check_consent(self, head: MirrorLog, state: StudyState) -> None:
         with self._sessions() as session:
@@ -185,6 +241,12 @@ class Permits:
         with self._sessions() as session:
             data = decisions.find_document(session, charter.recipe.sha256)
         recipe = known_recipe(charter.recipe.sha256, data)
+        check_identity(charter, recipe)
+        if order.kind == "sweep":
+            check_sweep(charter.contribution.rule, len(charter.sites), recipe)
+            recipe = swept_recipe(charter.contribution.rule, recipe)
+        if recipe.package is not None:
+            vouched_for(self._settings.home, recipe.package, recipe.network.name)
         layout = layout_of(recipe)
         if layout.sha256 != order.layout_sha256:
             raise Refused("round.model", order.layout_sha256, layout.sha256)
@@ -204,7 +266,17 @@ class Permits:
             raise Refused("dataset.version", getattr(summary, "version", None), version)
         return dataset, version, summary
 
-    def _ask_fold(self, permit: Permit, order: Order, now: str) -> None:
+    def _registered(self, dataset: CharterDataset, version: str) -> Path | None:
+        """Where the version lies that the charter names; None while that one is in force."""
+        if dataset.version == version:
+            return None
+        try:
+            return Path(self._catalogue.get(dataset.id, dataset.version).dir)
+        except ConsiliumError:
+            return None
+
+    def _ask_fold(self, permit: Permit, order: Order, now: str) -> bool:
+        """Refuse what the log's rules forbid; True when the log has this site's update already."""
         if permit.examples < permit.min_examples:
             raise Refused("update.min_examples", permit.examples, permit.min_examples)
         body = {
@@ -214,11 +286,14 @@ class Permits:
             "dataset_version": permit.dataset_version,
             "update_sha256": EMPTY,
             "bytes": permit.layout.count * BYTES,
-            "encoding": "packed-f32",
-            "masked": False,
+            "encoding": ENCODING[permit.charter.aggregator.masked],
+            "masked": permit.charter.aggregator.masked,
             "n": permit.examples,
-            "dp": None,
+            "dp": None if permit.charter.dp is None else FREE,
         }
         verdict = may(permit.state, "update.submitted", body, f"{self._site}/node", now)
+        if isinstance(verdict, Denied) and verdict.rule == TWICE:
+            return True
         if isinstance(verdict, Denied):
             raise Refused(verdict.rule, verdict.found, verdict.agreed)
+        return False

@@ -16,7 +16,12 @@ from site_node.store.journal import Sessions
 STORM = 20
 UNNAMED = "site.failed"
 """What the log says of a refusal that has no public name; the journal keeps the precise one."""
-SPEECH = {"train": "update.submitted", "evaluate": "metric.reported"}
+SPEECH = {
+    "train": "update.submitted",
+    "evaluate": "metric.reported",
+    "sweep": "coalition.measured",
+    "unmask": "round.unmasking",
+}
 
 
 def named(rule: str) -> str:

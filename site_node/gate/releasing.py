@@ -16,18 +16,19 @@ from compliance.records.envelope import parse_event
 from compliance.records.reasons import ReleaseRefused
 from compliance.records.recipe import layout_of
 from compliance.records.releases import ReleaseApproved, ReleaseDenied
+from compliance.records.sealed import Sealed
 from compliance.records.types import time_text
 from compliance.rules.fold import may
 from compliance.rules.releases import standing
 from compliance.rules.state import ClosedRound, StudyState
 from compliance.rules.verdict import Denied
 from compliance.signing.note import parse
-from site_node.gate.export import find_mirrored
 from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
-from site_node.gate.mirror import Mirror
-from site_node.gate.model_checks import own_numbers, report
+from site_node.gate.leaks import LEAKS, kept_tests
+from site_node.gate.mirror import Mirror, find_mirrored
+from site_node.gate.model_checks import own_numbers, report, told
 from site_node.gate.statements import Statements
 from site_node.gate.steward import check_reason
 from site_node.gate.terms import known_recipe
@@ -101,7 +102,7 @@ class Releasing:
         """
         found = self._find(study, model)
         state, terms = found.state, found.state.charter.release
-        told = standing(state, found.model, FORM)
+        counted = standing(state, found.model, FORM)
         return {
             "study": found.study,
             "title": state.charter.title,
@@ -114,14 +115,15 @@ class Releasing:
             "left_out": _left_out(found.made),
             "numbers": own_numbers(state, found.model, self._site),
             "outputs": list(terms.outputs),
-            "needed": told.needed,
-            "veto": told.veto,
-            "agreed": told.agreed,
-            "refused": told.refused,
-            "silent": told.silent,
+            "needed": counted.needed,
+            "veto": counted.veto,
+            "agreed": counted.agreed,
+            "refused": counted.refused,
+            "silent": counted.silent,
             "released": state.released.get(found.model),
             "own_answer": self._said(found),
             "checks": found.checks,
+            "told": self._told(found),
         }
 
     def approve(
@@ -131,6 +133,7 @@ class Releasing:
         *,
         passphrase: str | None = None,
         confirmed: str | None = None,
+        despite: str | None = None,
     ) -> dict[str, Any]:
         """Agree that a model leaves, after the own checks and the fold said yes.
 
@@ -139,6 +142,7 @@ class Releasing:
             model: first characters of the model's hash; None is the newest model.
             passphrase: of the institution's key; None when it has none.
             confirmed: the first 8 characters of the model's hash as typed, None if not asked.
+            despite: `leak_test` to agree although the membership test found a leak.
 
         Raises:
             Refused: a rule, a count below the floor, the typed characters or the passphrase.
@@ -154,6 +158,7 @@ class Releasing:
                 found.checks["floor"],
                 "The numbers of this model show a count below the floor: object with small_cells.",
             )
+        _check_leak(found.checks, despite)
         data = encode(found.checks)
         body = {"model_sha256": found.model, "form": FORM, "checks_sha256": sha256_id(data)}
         return self._say(found, AGREED, body, passphrase, data)
@@ -170,6 +175,10 @@ class Releasing:
         found = self._find(study, model)
         body = {"model_sha256": found.model, "reason": reason}
         return self._say(found, OBJECTED, body, passphrase, encode(found.checks))
+
+    def candidate(self, study: str, model: str | None = None) -> Candidate:
+        """The model that would leave, with its check report; it fails as `show` does."""
+        return self._find(study, model)
 
     def _find(self, study: str, model: str | None) -> Candidate:
         full = find_mirrored(self._mirror, study)
@@ -188,9 +197,10 @@ class Releasing:
         sha256 = state.charter.recipe.sha256
         with self._sessions() as session:
             recipe = known_recipe(sha256, decisions.find_document(session, sha256))
+            tests = kept_tests(session, state, self._site, made.model_sha256)
         floor = max(state.charter.min_cell, self._settings.min_cell)
         layout = layout_of(recipe).sha256
-        return report(state, made, self._site, floor=floor, layout_sha256=layout)
+        return report(state, made, self._site, floor=floor, layout_sha256=layout, leak_tests=tests)
 
     def _check_signed(self, state: StudyState) -> None:
         with self._sessions() as session:
@@ -234,8 +244,10 @@ class Releasing:
         if isinstance(verdict, Denied):
             raise Refused(verdict.rule, verdict.found, verdict.agreed, verdict.sentence)
         key = self._keys.institution(passphrase)
-        note = self._statements.seal(kind, body, log=found.state.charter_id, key=key)
-        self._keep(found, kind, note, checks)
+        detail = self._statements.detail(self._told(found)) if answer == AGREED else None
+        log = found.state.charter_id
+        note = self._statements.seal(kind, body, log=log, key=key, detail=detail)
+        self._keep(found, kind, note, checks, detail)
         return {
             "study": found.study,
             "model_sha256": found.model,
@@ -245,9 +257,17 @@ class Releasing:
             "sent": self._send(note),
         }
 
-    def _keep(self, found: Candidate, kind: str, note: bytes, checks: bytes) -> None:
+    def _told(self, found: Candidate) -> dict[str, Any]:
+        """What goes with a yes, sealed."""
+        return told(found.checks, noise=found.state.charter.dp is not None)
+
+    def _keep(
+        self, found: Candidate, kind: str, note: bytes, checks: bytes, detail: Sealed | None
+    ) -> None:
         with self._sessions.begin() as session:
             decisions.keep_document(session, sha256_id(checks), checks)
+            if detail is not None:
+                self._statements.keep_detail(session, detail)
             self._statements.keep(session, note, study=found.study, way=outbox.ENTRIES)
             self._journal.within(
                 session, kind, study=found.study, model=found.model, checks=sha256_id(checks)
@@ -260,6 +280,20 @@ class Releasing:
         if row is not None and row.refused:
             raise Refused(row.refused, sentence=f"The hub refused it by its rule {row.refused}.")
         return row is not None and row.sent_at is not None
+
+
+def _check_leak(checks: dict[str, Any], despite: str | None) -> None:
+    """Where the model gives away who was trained on, the default is to object.
+
+    Raises:
+        Refused: a leak was found and the steward did not say that it leaves despite it.
+    """
+    if checks["membership_test"] == LEAKS and despite != LEAKS:
+        raise Refused(
+            "site.leak",
+            sentence="The membership test found that this model gives away who was trained on: "
+            f"object with {LEAKS}, or agree with --despite {LEAKS}; both are on record.",
+        )
 
 
 def _chosen(state: StudyState, model: str | None) -> ClosedRound:

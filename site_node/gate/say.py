@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from compliance.errors import NotReady
+from compliance.records.measures import shortened
 from site_node.gate.keys import needs_passphrase
 
 WIDTH = 30
@@ -95,6 +96,8 @@ def card_lines(card: dict[str, Any]) -> list[str]:
     rows = [
         ("Asked by", f"{card['asked_by']}; {PURPOSES.get(purpose['use'])}, {gain}"),
         *_data_rows(card),
+        ("Trained", card["trains"] or "the recipe's document is not known here"),
+        *_begin_rows(card),
         *_leaving_rows(card),
         ("Rounds", f"at most {rounds['most']}, each up to {rounds['seconds_each']} s"),
         ("Privacy", card["epsilon"]),
@@ -125,11 +128,16 @@ def _data_rows(card: dict[str, Any]) -> list[tuple[str, str]]:
     return rows or [("My data", "none is named")]
 
 
+def _begin_rows(card: dict[str, Any]) -> list[tuple[str, str]]:
+    given = card["begins"]
+    return [] if given is None else [("Begins with", f"a given model: {given}")]
+
+
 def _leaving_rows(card: dict[str, Any]) -> list[tuple[str, str]]:
     leaves = card["leaves"]
     size = leaves["model_change_mib_per_round"]
     told = "unknown network" if size is None else f"{size} MiB a round"
-    metrics = ", ".join(leaves["metrics"])
+    metrics = ", ".join(shortened(leaves["metrics"]))
     return [
         ("What leaves", f"the change of the model ({told}), the metrics {metrics},"),
         ("", f"counts not below {leaves['counts_not_below']}, signatures; nothing else"),
@@ -246,12 +254,15 @@ def quarantine_lines(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def passphrase_of(file: Path | None, keys: Path, *, new: bool = False) -> str | None:
-    """The passphrase of the hospital's key: from a file, typed, or None when the key has none.
+def passphrase_of(
+    file: Path | None, keys: Path | None, *, new: bool = False, whose: str = "the hospital's key"
+) -> str | None:
+    """A passphrase: from a file, typed, or None when the hospital's key has none.
 
     Args:
         file: file with the passphrase, or None to ask.
-        keys: folder of the keys.
+        keys: folder of the keys; None when the passphrase is not that of a key.
+        whose: what it opens, in words.
         new: a key is about to be made; the passphrase is asked for twice.
 
     Raises:
@@ -259,14 +270,14 @@ def passphrase_of(file: Path | None, keys: Path, *, new: bool = False) -> str | 
     """
     if file is not None:
         return file.read_text(encoding="utf-8").rstrip("\n")
-    if not new and not needs_passphrase(keys / "institution.key"):
+    if not new and keys is not None and not needs_passphrase(keys / "institution.key"):
         return None
     if not sys.stdin.isatty():
         raise NotReady(
             "a passphrase is needed, and nobody can type it here.",
             "Name a file with --passphrase-file.",
         )
-    typed = getpass("Passphrase of the hospital's key: ")
+    typed = getpass(f"Passphrase of {whose}: ")
     if new and getpass("The same once more: ") != typed:
         raise NotReady("the two passphrases differ.", "Try again.")
     return typed

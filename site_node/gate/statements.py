@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compliance.canonical import sha256_id
+from compliance.canonical import decode, encode, sha256_id
 from compliance.errors import NotReady, Refused, Unreachable
 from compliance.ledger.merkle import leaf_hash
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.envelope import parse_event, write_event
+from compliance.records.sealed import Sealed, seal_payload
 from compliance.records.types import seconds_of, time_text
 from compliance.rules.arrival import LATENESS
 from compliance.signing.keys import SigningKey
@@ -22,6 +23,7 @@ from site_node.store.journal import Sessions, Transaction
 
 ALREADY = ("event.replay", "site.withdrawn")
 TOO_OLD = "time.order"
+SEALED = b'"sealed":"sha256:'
 NOT_HEARD = ("request.site", "request.signature", "request.time", "request.replay")
 """The hub did not listen to this hospital at all: nothing was said of the statement, it waits."""
 
@@ -49,8 +51,16 @@ class Statements:
         self._sessions, self._journal = sessions, journal
         self._clock, self._nonce, self._node = clock, nonce, node
 
-    def seal(self, kind: str, body: dict[str, Any], *, log: str, key: SigningKey) -> bytes:
-        """Make one signed note; it is not kept yet."""
+    def seal(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        *,
+        log: str,
+        key: SigningKey,
+        detail: Sealed | None = None,
+    ) -> bytes:
+        """Make one signed note; it is not kept yet. With a detail it commits to that."""
         text = write_event(
             kind,
             body,
@@ -58,8 +68,18 @@ class Statements:
             actor=key.name,
             log=log,
             nonce=self._nonce(),
+            sealed=None if detail is None else detail.commitment,
         )
         return seal(text, key)
+
+    def detail(self, payload: dict[str, Any]) -> Sealed:
+        """A payload that a statement will commit to, with a new salt; it is not kept yet."""
+        return seal_payload(payload, bytes.fromhex(self._nonce()))
+
+    def keep_detail(self, session: Transaction, detail: Sealed) -> None:
+        """Keep a detail in the transaction of the statement that commits to it."""
+        data = encode({"salt": detail.salt.hex(), "payload": detail.payload})
+        documents.keep_document(session, detail.commitment, data)
 
     def keep(self, session: Transaction, note: bytes, *, study: str | None, way: str) -> None:
         """Put a note into the outbox in the caller's transaction."""
@@ -98,7 +118,9 @@ class Statements:
 
     def _hand_over(self, hub: HubClient, row: outbox.OutboxRow) -> None:
         if row.way != outbox.DATASETS:
-            hub.append(str(row.study), row.note)
+            index = hub.append(str(row.study), row.note)
+            if SEALED in row.note:
+                self._hand_in(hub, row, index)
             return
         hub.register_dataset(row.note)
         body = parse_event(parse(row.note).text).body
@@ -107,6 +129,21 @@ class Statements:
                 description = documents.find_document(session, body.description_sha256)
             if description is not None:
                 hub.describe_dataset(body.dataset, body.version, description)
+
+    def _hand_in(self, hub: HubClient, row: outbox.OutboxRow, index: int) -> None:
+        """Bring the detail of an own statement; the hub's no is told here, the statement stands.
+
+        While the hub is away the statement waits too: the same one again gets the same place.
+        """
+        sealed = parse_event(parse(row.note).text).sealed
+        with self._sessions() as session:
+            data = documents.find_document(session, str(sealed))
+        if data is None:
+            return
+        try:
+            hub.hand_in(str(row.study), index, decode(data))
+        except (Refused, NotReady) as error:
+            self._journal.write("detail.refused", study=row.study, said=str(error))
 
     def _answered(self, row: outbox.OutboxRow, error: Refused | NotReady) -> int:
         if isinstance(error, NotReady) or error.rule in NOT_HEARD:
@@ -132,7 +169,7 @@ class Statements:
         note = self.seal(event.type, event.body.plain(), log=event.log, key=node)
         self.keep(session, note, study=row.study, way=row.way)
 
-    def waiting(self) -> int:
-        """How many statements wait for the hub."""
+    def waiting(self, study: str | None = None) -> int:
+        """How many statements wait for the hub, in all or for one log."""
         with self._sessions() as session:
-            return len(outbox.waiting_notes(session))
+            return len(outbox.waiting_notes(session, study))

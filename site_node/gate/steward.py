@@ -22,7 +22,7 @@ from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock, Journal
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import CONSORTIUM, Mirror
-from site_node.gate.statements import Statements
+from site_node.gate.statements import NOT_HEARD, Statements
 from site_node.store import outbox
 from site_node.store import studies as decisions
 from site_node.store.journal import Sessions
@@ -98,9 +98,7 @@ class Steward:
             NotReady: there is no consortium yet, by this hospital's own copy of its log.
         """
         draft, _ = self._drafts.find(study)
-        expected = draft.charter_id.removeprefix("sha256:")[:8]
-        if confirmed is not None and confirmed.strip().lower() != expected:
-            raise Refused("confirm.typed", sentence="Other characters were typed: nothing signed.")
+        _check_typed(draft, confirmed, "nothing signed")
         self._judge(draft)
         key = self._keys.institution(passphrase)
         line = key.line(draft.text)
@@ -178,14 +176,21 @@ class Steward:
             "the consortium's log is not mirrored here yet.", "Let `consilium site serve` run."
         )
 
-    def withdraw(self, study: str, reason: str) -> dict[str, Any]:
+    def withdraw(self, study: str, reason: str, confirmed: str | None = None) -> dict[str, Any]:
         """Leave a study at once: nothing is trained here any more, whatever the hub does.
 
+        Args:
+            study: id of the study or the charter.
+            reason: a word of the closed list.
+            confirmed: the first 8 characters of the charter id as typed, None if not asked.
+
         Raises:
+            Refused: other characters were typed.
             NotReady: the reason is not in the list, or nothing was signed.
         """
         check_reason(reason, Leaving)
         draft, _ = self._drafts.find(study)
+        _check_typed(draft, confirmed, "this hospital stays in the study")
         mine = self._decision(draft.charter_id)
         if mine is None or not mine.line:
             raise NotReady("this hospital has not signed that study.", "There is nothing to leave.")
@@ -195,7 +200,7 @@ class Steward:
         return {
             "study": draft.study,
             "withdrawn": reason,
-            "on_record": bool(told and told.sent) and self._statements.waiting() == 0,
+            "on_record": bool(told and told.sent) and not self._statements.waiting(draft.study),
         }
 
     def leave(self, reason: str) -> dict[str, Any]:
@@ -243,6 +248,8 @@ class Steward:
             except NotReady:
                 continue  # not yet possible: it waits
             except Refused as error:
+                if error.rule in NOT_HEARD:
+                    continue
                 self._journal.write(
                     "refused.by.hub", study=row.study, what=f"charter.{row.state}", said=str(error)
                 )
@@ -252,6 +259,7 @@ class Steward:
     def _tell(self, row: StudyDecision) -> None:
         if row.state == decisions.SIGNED:
             self._hub().sign_charter(row.charter_id, row.line)
+            self._told(row)
         elif row.state == decisions.WITHDRAWN:
             if not self._launched(row.study):
                 return  # said as soon as there is a log to say it in
@@ -261,15 +269,13 @@ class Steward:
                 log=row.charter_id,
                 key=self._keys.node,
             )
-            self._queue(note, row.study)
-        else:
-            return
-        self._told(row)
+            with self._sessions.begin() as session:
+                if decisions.claim_telling(session, row):
+                    self._statements.keep(session, note, study=row.study, way=outbox.ENTRIES)
 
     def _told(self, row: StudyDecision) -> None:
         with self._sessions.begin() as session:
-            row.sent = True
-            decisions.decide(session, row)
+            decisions.claim_telling(session, row)
 
     def _launched(self, study: str) -> bool:
         if self._mirror.head(study) is not None:
@@ -307,6 +313,12 @@ class Steward:
             self._journal.within(
                 session, kind, study=draft.study, rule=reason, charter=draft.charter_id
             )
+
+
+def _check_typed(draft: Draft, confirmed: str | None, then: str) -> None:
+    expected = draft.charter_id.removeprefix("sha256:")[:8]
+    if confirmed is not None and confirmed.strip().lower() != expected:
+        raise Refused("confirm.typed", sentence=f"Other characters were typed: {then}.")
 
 
 def check_reason(reason: str, words: type[StrEnum]) -> None:

@@ -5,37 +5,45 @@ Pure questions: what they need is handed in, the answer is silence or a refusal.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from compliance.canonical import sha256_id
+from compliance.canonical import digest_of, sha256_id
 from compliance.errors import Refused
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event
+from compliance.records.masking import RoundUnmasking
 from compliance.records.order import Order
 from compliance.records.recipe import Recipe, parse_recipe, shipped
-from compliance.records.rounds import RoundOpened
+from compliance.records.rounds import RoundClosed, RoundOpened
 from compliance.records.types import time_text
 from compliance.rules.consortium.charters import check_listed, check_suspended
 from compliance.rules.consortium.state import ConsortiumState
+from compliance.rules.noise import cap_of
 from compliance.rules.state import StudyState
+from compliance.rules.sweeps import plan_of
 from compliance.signing.note import parse
 from site_node.settings import Settings
 
+ENTRY = {"unmask": RoundUnmasking, "sweep": RoundClosed}
+"""The event that an order names, where it is not the opening of a round."""
+
 
 def check_entry(leaf: tuple[bytes, bytes] | None, order: Order) -> None:
-    """Compare the order with the entry it names, in the site's own mirror."""
+    """Compare the order with the entry it names, in the site's own mirror.
+
+    A sweep names the close of the last round: whoever has not mirrored it yet waits for it.
+    """
     if leaf is None:
         raise Refused("mirror.behind", sentence=f"The mirror does not hold entry {order.entry}.")
     leaf_hash, note = leaf
     if "sha256:" + leaf_hash.hex() != order.leaf:
         raise Refused("mirror.behind", order.leaf, "sha256:" + leaf_hash.hex())
     event = parse_event(parse(note).text)
-    if not isinstance(event.body, RoundOpened) or event.body.round != order.round:
-        raise Refused("round.sequence", event.type, f"round.opened {order.round}")
+    wanted = ENTRY.get(order.kind, RoundOpened)
+    if not isinstance(event.body, wanted) or event.body.round != order.round:
+        raise Refused("round.sequence", event.type, f"{order.kind} {order.round}")
 
 
 def check_round(state: StudyState, order: Order, site: str, now: str) -> None:
@@ -55,6 +63,21 @@ def check_round(state: StudyState, order: Order, site: str, now: str) -> None:
         raise Refused("round.model", order.model_sha256, current.model_sha256)
     if now >= current.deadline:
         raise Refused("round.deadline", now, current.deadline)
+
+
+def check_step(state: StudyState, order: Order, site: str, now: str) -> None:
+    """Compare the order with the sweep that follows from this site's fold, and no other."""
+    if now >= order.deadline:
+        raise Refused("round.deadline", now, order.deadline)
+    plan, step = plan_of(state), order.sweep
+    if plan is None or state.open_round is not None or step is None:
+        raise Refused("coalition.sweep", order.kind, "no sweep is due in this study")
+    if step.name != plan.name:
+        raise Refused("coalition.sweep", step.name, plan.name)
+    if site not in plan.sites:
+        raise Refused("coalition.sweep", site, ", ".join(plan.sites))
+    if step.step > plan.rounds + 1:
+        raise Refused("coalition.course", step.step, plan.rounds + 1)
 
 
 def check_time(charter: CharterBody, site: str, now: str) -> None:
@@ -98,6 +121,24 @@ def check_consortium(
         raise Refused("member.known", site, "an active member")
 
 
+def check_identity(charter: CharterBody, recipe: Recipe) -> None:
+    """Refuse a recipe that names its classes or prepares images otherwise than the charter says.
+
+    Another label map or preparation gives plausible numbers of another question: two false
+    publications came of it elsewhere (MediSwarm E2). Nothing is opened or measured before this.
+
+    Raises:
+        Refused: `recipe.terms`.
+    """
+    pairs = (
+        (digest_of(list(recipe.classes)), charter.task.label_map_sha256),
+        (digest_of(recipe.preprocessing.plain()), charter.task.preprocessing_sha256),
+    )
+    for found, agreed in pairs:
+        if found != agreed:
+            raise Refused("recipe.terms", found, agreed)
+
+
 def check_own_limits(settings: Settings, charter: CharterBody, family: str) -> None:
     """Check the hospital's own limits, which no charter can loosen."""
     for name in ("min_examples", "min_cell"):
@@ -110,11 +151,6 @@ def check_own_limits(settings: Settings, charter: CharterBody, family: str) -> N
         raise Refused("site.policy", family, ", ".join(settings.families))
     if charter.max_rounds > settings.max_rounds:
         raise Refused("site.policy", charter.max_rounds, settings.max_rounds)
-    if charter.dp is not None or charter.aggregator.masked:
-        raise Refused(
-            "site.policy",
-            sentence="The charter asks for noise or masks, which this version does not have.",
-        )
 
 
 def check_purpose(settings: Settings, charter: CharterBody) -> None:
@@ -127,14 +163,19 @@ def check_purpose(settings: Settings, charter: CharterBody) -> None:
 
 
 def check_epsilon(settings: Settings, charter: CharterBody) -> None:
-    """Check the charter's privacy budget against the site's policy; without noise there is none."""
+    """Check this hospital's part of the privacy budget against its policy.
+
+    Without noise there is no bound. What all studies together have spent is asked when steps are
+    reserved (`budget`).
+    """
     most = settings.policy.max_epsilon
     if most is None:
         return
     if charter.dp is None:
         raise Refused("site.epsilon", "no noise, so no bound", most)
-    if Decimal(charter.dp.epsilon) > most:
-        raise Refused("site.epsilon", charter.dp.epsilon, most)
+    cap = cap_of(charter, str(settings.site))
+    if cap is None or cap > most:
+        raise Refused("site.epsilon", cap, most)
 
 
 def check_hours(settings: Settings, now: datetime) -> None:
@@ -166,12 +207,6 @@ def known_recipe(sha256: str, data: bytes | None) -> Recipe:
         if recipe.sha256 == sha256:
             return recipe
     raise Refused("charter.recipe", sha256, sentence="This recipe is not known here.")
-
-
-def seed_of(charter_id: str, model_sha256: str, site: str) -> int:
-    """First 8 bytes of SHA-256 over charter id, model and site: the same order, the same run."""
-    material = f"{charter_id}{model_sha256}{site}".encode()
-    return int.from_bytes(hashlib.sha256(material).digest()[:8], "big")
 
 
 def cases(n_by_split: Mapping[str, Any], split: str) -> int:

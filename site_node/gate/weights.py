@@ -7,19 +7,20 @@ itself: a person writes it into a folder (`consilium site mirror --weights`).
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import NotReady, Refused
+from compliance.errors import NotProven, NotReady, Refused
+from compliance.records.layout import model_sha256
 from compliance.records.recipe import Recipe
 from compliance.rules.state import StudyState
 from site_node.gate.mirror import Mirror
 from site_node.gate.terms import known_recipe
 from site_node.store import studies as decisions
 from site_node.store.journal import Sessions
+from site_node.store.whole import write_whole
 
 RECIPE, MODELS, UPDATES = "recipe.json", "models", "updates"
 
@@ -50,15 +51,24 @@ class Weights:
         if path.exists():
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(values)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, values)
         for old in path.parent.glob("*.f32"):
             if old != path:
                 old.unlink(missing_ok=True)
+
+    def read(self, study: str, model: str, layout_sha256: str) -> bytes | None:
+        """The values of a kept model, checked against its name; None when it is not here.
+
+        Raises:
+            NotProven: the file was changed.
+        """
+        path = self._models(study) / _file(model)
+        if not path.is_file():
+            return None
+        values = path.read_bytes()
+        if model_sha256(layout_sha256, values) != model:
+            raise NotProven("model.hash", "the kept file of this model was changed")
+        return values
 
     def destroy(self, study: str) -> None:
         """Delete the model that was kept for a study."""

@@ -17,6 +17,7 @@ from compliance.canonical import sha256_id
 from compliance.errors import ConsiliumError, NotReady, Refused
 from compliance.ledger.checkpoint import Checkpoint, open_checkpoint, parse_text
 from compliance.ledger.cosign import answer, cosign
+from compliance.ledger.merkle import leaf_hash
 from compliance.ledger.policy import Policy
 from compliance.records.envelope import parse_event
 from compliance.records.types import time_text
@@ -27,6 +28,7 @@ from site_node.gate.evidence import PROOF, gather, proof_text
 from site_node.gate.hub_client import HubClient
 from site_node.gate.journal import Clock
 from site_node.gate.mirror import CONSORTIUM, Mirror, charter_id_of, fold
+from site_node.gate.restored import Restored
 from site_node.gate.suspicion import (
     Contradiction,
     Identity,
@@ -38,7 +40,7 @@ from site_node.gate.suspicion import (
 )
 from site_node.store import outbox
 from site_node.store import studies as decisions
-from site_node.store.journal import Sessions
+from site_node.store.journal import Sessions, Transaction
 from site_node.store.mirror import Head, MirrorLog
 
 OK = 200
@@ -61,6 +63,7 @@ class Step:
     """What one look at a log came to: `same`, `mirrored`, `cosigned`, `outrun` or `alarm`.
 
     `destroyed`: this hospital destroyed its copy at the end of retention and takes no other.
+    `resting`: it came from a backup, and the others have not cosigned this checkpoint yet.
     """
 
     study: str
@@ -78,6 +81,7 @@ class Witness:
         mirror: the site's copies.
         sessions: the site's database, for outbox and decisions.
         clock: the time now.
+        restored: which logs rest because this home came from a backup.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class Witness:
         mirror: Mirror,
         sessions: Sessions,
         clock: Clock,
+        restored: Restored,
     ) -> None:
+        self._restored = restored
         self._me, self._hub, self._mirror = identity, hub, mirror
         self._sessions, self._clock = sessions, clock
 
@@ -110,7 +116,7 @@ class Witness:
             rule = self._mirror.alarms(study)[0].rule
             return Step(study, "alarm", head.size if head else 0, rule)
         if head is not None and parse(head.note).text == parse(note).text:
-            return self._same(head)  # others may have cosigned it meanwhile
+            return self._same(head, note)  # others may have cosigned it meanwhile
         try:
             return self._follow(study, head, note)
         except Contradiction as error:
@@ -121,7 +127,9 @@ class Witness:
             self._mirror.raise_alarm(study, error.rule, str(error), evidence, parts)
             return Step(study, "alarm", head.size if head else 0, error.rule)
 
-    def _same(self, head: MirrorLog) -> Step:
+    def _same(self, head: MirrorLog, note: bytes) -> Step:
+        if self._restored.rests(head.study):
+            return self._wake(head.study, note)
         if head.cosignature and not head.sent:
             self._send(head.study, head.note, head.cosignature)
             return Step(head.study, "cosigned", head.size)
@@ -167,13 +175,15 @@ class Witness:
 
     def _begin(self, known: MirrorLog, new: list[bytes]) -> None:
         known.charter_id = charter_id_of(new[0]) if new else ""
+        rests = self._restored.rests(known.study)
         with self._sessions() as session:
             if known.study == CONSORTIUM:
-                signed = decisions.signed_in(session, CONSORTIUM)
-                check_agreement(self._me, new, [row.charter_id for row in signed])
+                signed = [row.charter_id for row in decisions.signed_in(session, CONSORTIUM)]
+                forgotten = [known.charter_id] if rests and not signed else []
+                check_agreement(self._me, new, signed or forgotten)
                 return
             decision = decisions.find_decision(session, known.charter_id)
-        signed_here = bool(decision and decision.line)
+        signed_here = bool(decision and decision.line) or rests
         check_charter(self._me, known.study, new, signed_here=signed_here)
 
     def _grow(self, known: MirrorLog, state: State | None, new: list[bytes]) -> State:
@@ -198,8 +208,12 @@ class Witness:
         return open_checkpoint(note, log_key)
 
     def _check_own(self, study: str, start: int, new: list[bytes]) -> None:
-        """Whatever carries this hospital's name or signature was said or signed here."""
+        """Whatever carries this hospital's name or signature was said or signed here.
+
+        A home from a backup has forgotten some of it: while the log rests, its keys remember.
+        """
         kinds, mine = family_of(study).kinds, f"{self._me.site}/"
+        rests = self._restored.rests(study)
         with self._sessions.begin() as session:
             for offset, data in enumerate(new):
                 note = parse(data)
@@ -210,7 +224,11 @@ class Witness:
                 said = sha256_id(note.text)
                 if outbox.find_note(session, said) is not None:
                     outbox.mark_logged(session, said, start + offset)
-                elif decisions.find_decision(session, said) is None:
+                elif decisions.find_decision(session, said) is not None:
+                    continue
+                elif rests:
+                    self._remember(session, study, data, start + offset)
+                else:
                     raise contradiction(
                         "own.forged", f"entry {start + offset} was never said here."
                     )
@@ -220,22 +238,62 @@ class Witness:
     ) -> Step:
         checkpoint, note = found
         now = int(self._clock().timestamp())
-        line = self._cosignature(checkpoint, state, now)
+        line = self._cosignature(known.study, checkpoint, state, now)
         top = Head(checkpoint.root, note, now, line)
         if not self._mirror.extend(known, new, top, state):
             return Step(known.study, "outrun", known.size)
+        if self._restored.rests(known.study):
+            return self._wake(known.study, note)
         if not line:
             return Step(known.study, "mirrored", checkpoint.size)
         self._send(known.study, note, line)
         return Step(known.study, "cosigned", checkpoint.size)
 
-    def _cosignature(self, checkpoint: Checkpoint, state: State, now: int) -> str:
-        """The line of this witness, by the key in force in this very log; empty for no witness."""
+    def _cosignature(self, study: str, checkpoint: Checkpoint, state: State, now: int) -> str:
+        """The line of this witness, by the key in force in this very log.
+
+        Empty for no witness, and while the log rests.
+        """
+        if self._restored.rests(study):
+            return ""
+        return self._line(checkpoint, state, now)
+
+    def _line(self, checkpoint: Checkpoint, state: State, now: int) -> str:
         terms = state.agreement if isinstance(state, ConsortiumState) else state.charter
         if self._me.site not in terms.quorum.witnesses:
             return ""
         held = state.keys.current[f"{self._me.site}/witness"]
         return cosign(checkpoint.text(), self._me.keys.holding("witness", held), now)
+
+    def _wake(self, study: str, note: bytes) -> Step:
+        """Cosign a log that rested, once a quorum of the others cosigned what is mirrored here."""
+        state, now = self._mirror.log_state(study), int(self._clock().timestamp())
+        if not self._restored.seen_by_others(study, state, note, now):
+            return Step(study, "resting", state.size)
+        line = self._line(parse_text(parse(note).text), state, now)
+        self._mirror.cosign_again(study, note, line, now)
+        self._restored.wake(study, "a quorum of the others")
+        if line:
+            self._send(study, note, line)
+        return Step(study, "cosigned" if line else "mirrored", state.size)
+
+    def _remember(self, session: Transaction, study: str, data: bytes, index: int) -> None:
+        """Take back what only the log still holds: a signature under entry 0, or a statement.
+
+        The fold has verified it by this hospital's own key.
+        """
+        note, at = parse(data), time_text(self._clock())
+        said, signer = sha256_id(note.text), self._me.keys.public.institution.name
+        line = next((str(line) for line in note.lines if line.name == signer), "")
+        if index == 0:
+            decisions.decide(session, decisions.recalled(said, study, note.text, line, at))
+            return
+        outbox.keep_note(
+            session, text_sha256=said, leaf_hash=leaf_hash(data), note=data, study=study,
+            way=outbox.ENTRIES, at=at,
+        )  # fmt: skip
+        outbox.mark_delivered(session, said, at)
+        outbox.mark_logged(session, said, index)
 
     def _send(self, study: str, note: bytes, line: str) -> None:
         self._hub().cosign(study, line)

@@ -36,11 +36,12 @@ SECONDS = 8
 BYTES_PER_SECOND = 20 << 20
 
 
-def serve(ready: Callable[[], Act]) -> None:
+def serve(ready: Callable[[], Act], more_memory: int = 0) -> None:
     """Answer jobs until the parent closes the pipe.
 
     Args:
         ready: loads what is needed, within the limits, and returns what is done with each file.
+        more_memory: bytes it may use besides what every child may.
     """
     answers = _own_output()
     warnings.simplefilter("ignore")
@@ -51,15 +52,28 @@ def serve(ready: Callable[[], Act]) -> None:
     _say(answers, {"ready": True})
     for line in sys.stdin.buffer:
         job = json.loads(line)
-        _say(answers, _answer(job["path"], job["sha256"], act))
+        _say(answers, _answer(job["path"], job["sha256"], act, MEMORY + more_memory))
 
 
-def examining(scratch: Path, recipe: ImportRecipe) -> Act:
+def examining(scratch: Path, recipe: ImportRecipe, line: bytes) -> Act:
     """What an import does with a file: facts to the parent, images into the scratch file."""
+    from pydicom.dataelem import DataElement
+
+    from site_node.imaging.deid.deidentify import Deidentifier
+    from site_node.imaging.deid.order import read_order
+    from site_node.imaging.deid.read_pixels import Sight
+    from site_node.imaging.deid.sums import Sums
+    from site_node.imaging.deid.text_reader import reader_for
     from site_node.imaging.examine import examine
+    from site_node.imaging.memo import Memo
+
+    order, keys = read_order(line)
+    clean = Deidentifier(order.profile, keys, Memo()).run
+    seen, sums = Memo[DataElement](), Sums()
+    sight = Sight(reader_for(order), allow)
 
     def act(view: memoryview) -> dict[str, Any]:
-        found = examine(view, recipe)
+        found = examine(view, recipe, clean, seen, sight, allow)
         with scratch.open("wb") as out:
             for image in found.images:
                 out.write(image.tobytes())
@@ -69,9 +83,18 @@ def examining(scratch: Path, recipe: ImportRecipe) -> Act:
             "findings": found.findings,
             "pixels": found.pixels,
             "images": len(found.images),
+            "place": found.place,
+            **sums.tell(found.actions),
         }
 
     return act
+
+
+def more_memory(line: bytes) -> int:
+    """Bytes that an order needs besides what every child may use."""
+    from site_node.imaging.deid.order import read_order
+
+    return read_order(line)[0].more_memory
 
 
 def _own_output() -> BinaryIO:
@@ -87,9 +110,9 @@ def _say(answers: BinaryIO, told: dict[str, Any]) -> None:
     answers.write(json.dumps(told).encode() + b"\n")
 
 
-def _answer(path: str, sha256: str, act: Act) -> dict[str, Any]:
+def _answer(path: str, sha256: str, act: Act, memory: int) -> dict[str, Any]:
     try:
-        return _look(os.fsencode(path), sha256, act)
+        return _look(os.fsencode(path), sha256, act, memory)
     except Quarantined as out:
         return {"reason": out.reason.value}
     except Skipped as out:
@@ -112,14 +135,14 @@ def _of_this_machine(error: OSError) -> dict[str, Any]:
     return {"skipped": "disk_full" if full else "unreadable"}
 
 
-def _look(path: bytes, sha256: str, act: Act) -> dict[str, Any]:
+def _look(path: bytes, sha256: str, act: Act, memory: int) -> dict[str, Any]:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MOST_FILE:
             raise Quarantined(Quarantine.TOO_LARGE)
         if size == 0:
             raise Quarantined(Quarantine.NOT_DICOM)
-        _limit_file(size)
+        _limit_file(size, memory)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             if hashlib.sha256(mapped).hexdigest() != sha256:
                 raise Skipped("changed")
@@ -139,9 +162,9 @@ def _release(view: memoryview) -> None:
     view.release()
 
 
-def _limit_file(size: int) -> None:
+def _limit_file(size: int, memory: int) -> None:
     """Set memory and processor time for this one file: what is used so far, plus its share."""
-    _limit(resource.RLIMIT_AS, MEMORY + size)
+    _limit(resource.RLIMIT_AS, memory + size)
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = used.ru_utime + used.ru_stime + SECONDS + size / BYTES_PER_SECOND
     _limit(resource.RLIMIT_CPU, int(seconds) + 1)
@@ -163,4 +186,5 @@ def _limit(what: int, value: int) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = ImportRecipe.model_validate_json(sys.argv[2])
-    serve(lambda: examining(Path(sys.argv[1]), asked))
+    told = sys.stdin.buffer.readline()
+    serve(lambda: examining(Path(sys.argv[1]), asked, told), more_memory(told))

@@ -46,6 +46,10 @@ CONTEXT: dict[str, Any] = {name: f"cr:{name}" for name in _CR} | {
 }
 
 
+TABLE = "table/1"
+"""Schema of the description of a table; every other one holds images."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """Who holds the dataset, and under which terms.
@@ -86,8 +90,8 @@ def croissant(
         ],
         "name": f"{holder.site.replace('.', '-')}-{name}".lstrip("-"),
         "alternateName": name,
-        "description": f"Images of one hospital: modality {', '.join(modality)}, body part "
-        f"{', '.join(part)}. They do not leave the hospital; this file describes them.",
+        "description": f"{_what(description)} of one hospital: modality {', '.join(modality)}, "
+        f"body part {', '.join(part)}. They do not leave the hospital; this file describes them.",
         "identifier": description["version"],
         "version": "1.0.0",
         "url": f"{home}datasets/{name}",
@@ -117,8 +121,30 @@ def _responsible(description: Mapping[str, Any]) -> dict[str, Any]:
         "rai:dataUseCases": ["training and evaluation of classifiers under a signed charter"],
         "rai:dataReleaseMaintenancePlan": "a new version gets a new identifier",
         "rai:personalSensitiveInformation": [
-            f"health images, de-identified at the hospital by the rules {description['profile']}"
+            f"{_kept(description)} at the hospital by the rules {description['profile']}"
         ],
+    }
+
+
+def _what(description: Mapping[str, Any]) -> str:
+    return "Clinical variables" if description["schema"] == TABLE else "Images"
+
+
+def _kept(description: Mapping[str, Any]) -> str:
+    """How persons were taken out of what is held."""
+    if description["schema"] == TABLE:
+        return "health data, reduced to numbers and closed words"
+    return "health images, de-identified"
+
+
+def _pixel_facts(description: Mapping[str, Any]) -> dict[str, str]:
+    """What only images can say."""
+    if description["schema"] == TABLE:
+        return {}
+    return {
+        "burned-in text accepted": "yes" if description["burned_in_accepted"] else "no",
+        "burned-in text looked for": "yes" if description.get("text_read") else "no",
+        "decoders": ", ".join(description["decoders"]),
     }
 
 
@@ -134,13 +160,13 @@ def _facts(
         "import recipe": description["recipe"],
         "split": description["split"],
         "root": description["root"],
-        "burned-in text accepted": "yes" if description["burned_in_accepted"] else "no",
-        "decoders": ", ".join(description["decoders"]),
+        **_pixel_facts(description),
         "patients": bucket_of(quality["patients"], floor),
     }
+    unit = "cases" if description["schema"] == TABLE else "images"
     for split, row in quality["samples"].items():
         for word, count in row.items():
-            facts[f"images, {split}, {word}"] = bucket_of(count, floor)
+            facts[f"{unit}, {split}, {word}"] = bucket_of(count, floor)
     for word, count in quality["findings"].items():
         facts[f"finding, {word}"] = bucket_of(count, floor)
     for name, value in facts.items():

@@ -136,12 +136,12 @@ class Developer:
         pixel = pixel_size(self._header)
         if pixel is None:
             self._steps.note("spacing_missing")
-        fitted = fit_image(channels, self._recipe.size, self._recipe.fit, pixel or (1.0, 1.0))
+        fitted = fit_image(channels, self._recipe.plane, self._recipe.fit, pixel or (1.0, 1.0))
         return np.rint(fitted * TOP).astype("<u2")
 
     def _grey(self, stored: NDArray[Any]) -> FloatArray:
         values = stored.astype(np.float64)
-        hidden = self._padding(stored)
+        hidden = padded(self._header, stored)
         values, (low, high) = self._modality(values)
         image = self._voi(values, low, high)
         if self._shape.photometric == "MONOCHROME1":
@@ -165,16 +165,6 @@ class Developer:
             image = np.tensordot(LUMINANCE, image, axes=1)[None]
         return image
 
-    def _padding(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Pixels that are no picture (PS3.3 C.7.5.1.1.2)."""
-        value = self._header.get("PixelPaddingValue")
-        if not isinstance(value, int):
-            return None
-        limit = self._header.get("PixelPaddingRangeLimit", value)
-        limit = limit if isinstance(limit, int) else value
-        low, high = min(value, limit), max(value, limit)
-        return (stored >= low) & (stored <= high)
-
     def _modality(self, values: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
         """Apply Modality LUT or rescale; also returns the range that values can have."""
         low, high = self._shape.span()
@@ -196,7 +186,9 @@ class Developer:
             table = lut.read_table(items[0], signed=low < 0, little=self._little)
             self._steps.note("voi_lut_applied")
             return np.clip(table.apply(values) / table.top, 0, 1)
-        center, width = (_first(self._header.get(name)) for name in ("WindowCenter", "WindowWidth"))
+        center, width = (
+            first_number(self._header.get(name)) for name in ("WindowCenter", "WindowWidth")
+        )
         if center is not None and width is not None:
             function = str(self._header.get("VOILUTFunction") or "LINEAR").strip().upper()
             if width >= 1 or (width > 0 and function != "LINEAR"):
@@ -214,7 +206,18 @@ class Developer:
             self._steps.note("near_empty")
 
 
-def _first(value: Any) -> float | None:
+def padded(header: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Pixels that are no picture (PS3.3 C.7.5.1.1.2); None when the header names none."""
+    value = header.get("PixelPaddingValue")
+    if not isinstance(value, int):
+        return None
+    limit = header.get("PixelPaddingRangeLimit", value)
+    limit = limit if isinstance(limit, int) else value
+    low, high = min(value, limit), max(value, limit)
+    return (stored >= low) & (stored <= high)
+
+
+def first_number(value: Any) -> float | None:
     """The first number of one or several; None when there is none."""
     if value is None or isinstance(value, str):
         return None

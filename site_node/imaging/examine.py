@@ -1,24 +1,22 @@
 """From the bytes of one file to images and facts; runs in a child process only.
 
-Order: structure, identity, class, pixels' numbers, codestream, decoder, steps to the image. The
-first step that says no decides the reason. What is returned holds the identifying values by which
-the parent makes pseudonyms; they pass through a pipe and are never written anywhere.
+Order: structure, identity, class, pixels' numbers, codestream, de-identification, decoder, steps to
+the image. The first step that says no decides the reason. Facts are read from the de-identified
+header. What is returned holds the identifying values by which the parent makes pseudonyms and finds
+labels; they pass through a pipe and are never written anywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import struct
-from dataclasses import dataclass, field
-from io import BytesIO
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
 
 from compliance.records.reasons import Quarantine
 from site_node.imaging.decode import (
@@ -29,50 +27,23 @@ from site_node.imaging.decode import (
     decoder_of,
     stored_frame,
 )
-from site_node.imaging.facts import CLASSES, OFTEN_WRITTEN_ON, facts_of
-from site_node.imaging.outcomes import Quarantined
+from site_node.imaging.deid.deidentify import Clean
+from site_node.imaging.deid.read_pixels import BLIND, Film, Sight
+from site_node.imaging.deid.told import Actions
+from site_node.imaging.facts import CLASSES, OFTEN_WRITTEN_ON, SEGMENTATIONS, SOLID, facts_of
+from site_node.imaging.header import PLACED_BY, parse, view_of
+from site_node.imaging.identity import Identity, identity_of, text_of
+from site_node.imaging.memo import Memo
+from site_node.imaging.outcomes import Quarantined, hostile_bytes
+from site_node.imaging.placed import SEGMENTATION, place_of_image, placed, plain_bytes
 from site_node.imaging.recipe import ImportRecipe
 from site_node.imaging.scan import Outline, scan
 from site_node.imaging.shape import PixelShape, check_encapsulated, check_native, read_shape
 
 Images: TypeAlias = list[NDArray[np.uint16]]
 
-UID_FORM = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*", re.ASCII)
-MOST_UID = 64
-MOST_VALUE = 256
-WORD = 2
-
-READ = tuple(
-    Tag(name)
-    for name in (
-        "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
-        "SeriesInstanceUID", "PatientID", "IssuerOfPatientID", "AccessionNumber", "Modality",
-        "BodyPartExamined", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate",
-        "BurnedInAnnotation", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored",
-        "PixelRepresentation", "NumberOfFrames", "PhotometricInterpretation",
-        "PlanarConfiguration", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelSpacing",
-        "ImagerPixelSpacing", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
-        "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
-        "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
-        "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
-        "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
-        "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
-        "SegmentedBluePaletteColorLookupTableData",
-    )
-)  # fmt: skip
-"""The only elements that are ever read; the rest of a header is stepped over."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The identifying values of one object, on their way to become keyed; never stored."""
-
-    patient: str
-    issuer: str
-    study: str
-    series: str
-    instance: str
-    accession: str
+PER_ELEMENT = 4096
+"""One element of a header costs as much time as so many bytes of pixels (0.1 ms, measured)."""
 
 
 @dataclass
@@ -82,92 +53,113 @@ class Examined:
     identity: Identity
     facts: dict[str, str]
     findings: list[str]
+    actions: Actions
     pixels: str
     images: Images = field(default_factory=list)
+    place: dict[str, Any] | None = None
 
 
-def examine(data: memoryview | bytes, recipe: ImportRecipe) -> Examined:
+def examine(
+    data: memoryview | bytes,
+    recipe: ImportRecipe,
+    clean: Clean,
+    seen: Memo[DataElement] | None = None,
+    sight: Sight = BLIND,
+    allow: Callable[[int], None] = lambda _: None,
+) -> Examined:
     """Read one file.
+
+    Args:
+        data: the bytes of the file.
+        recipe: what its image must look like.
+        clean: de-identifies its header.
+        seen: remembers values that slices of a series share.
+        sight: reads the frames that are kept; what is written there is blanked before anything
+            else is done with them.
+        allow: told how much work a slice or mask will be, in bytes, before it begins.
 
     Raises:
         Quarantined: with the reason.
-        Skipped: a DICOMDIR.
+        Skipped: a DICOMDIR, or a scout that is no part of a volume.
     """
     outline = scan(data)
-    header = parse(outline)
+    original = parse(outline)
+    seen = seen or Memo(0)
+    header = view_of(original, seen)
     identity = identity_of(header)
-    kind = CLASSES.get(_text(header, "SOPClassUID"))
-    if kind is None:
-        raise Quarantined(Quarantine.CLASS_NOT_SUPPORTED)
-    _check_burned_in(header, kind, recipe)
-    shape, steps = _check_pixels(outline, header)
-    facts, missing = facts_of(header, kind)
+    kind = kind_of(header, recipe)
+    solid = recipe.solid or kind == SEGMENTATION
+    sop_class, burned = text_of(header, "SOPClassUID"), text_of(header, "BurnedInAnnotation")
+    seeing = not solid and sight.sees(sop_class, burned)
+    if not seeing:
+        _check_burned_in(header, kind, recipe)
+    shape, steps = check_pixels(outline, header)
+    if solid:
+        allow(work_in(outline, shape))
+    copy, actions = _cleaned(original, identity, clean)
+    facts, missing = facts_of(copy, kind)
     facts |= {"decoder": steps.decoder, "syntax": outline.syntax}
-    developer = Developer(
-        header=header, shape=shape, little=outline.little, recipe=recipe, steps=steps
-    )
-    images, pixels = _images(outline, shape, developer, recipe)
-    return Examined(identity, facts, sorted({*steps.findings, *missing}), pixels, images)
-
-
-def parse(outline: Outline) -> Dataset:
-    """Read the listed elements of a header whose structure holds.
-
-    Raises:
-        Quarantined: a value cannot be read as its type.
-    """
-    raw = BytesIO(bytes(outline.data[outline.start : outline.header]))
-    try:
-        header: Dataset = read_dataset(
-            raw, outline.implicit, outline.little, specific_tags=list(READ), at_top_level=True
-        )
-        for element in header:
-            del element
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - a reader may raise anything over hostile bytes
-        raise Quarantined(Quarantine.MALFORMED) from None
-    return header
-
-
-def identity_of(header: Dataset) -> Identity:
-    """Take the identifying values.
-
-    Raises:
-        Quarantined: the patient or a unique identifier is missing or no UID.
-    """
-    found = Identity(
-        patient=_text(header, "PatientID"),
-        issuer=_text(header, "IssuerOfPatientID"),
-        study=_text(header, "StudyInstanceUID"),
-        series=_text(header, "SeriesInstanceUID"),
-        instance=_text(header, "SOPInstanceUID"),
-        accession=_text(header, "AccessionNumber"),
-    )
-    uids = (found.study, found.series, found.instance)
-    if not found.patient or not all(uids):
-        raise Quarantined(Quarantine.MISSING_IDENTITY)
-    if not all(len(uid) <= MOST_UID and UID_FORM.fullmatch(uid) for uid in uids):
-        raise Quarantined(Quarantine.BAD_UID)
+    found = Examined(identity, facts, missing, actions, "")
+    if solid:
+        with hostile_bytes():
+            header.update(view_of(original, seen, PLACED_BY))
+            found.place, found.pixels = placed(outline, header, shape, steps, recipe)
+    else:
+        film = _film(outline, shape, header, recipe)
+        if seeing:
+            film = _blanked(film, sight, actions, steps)
+        found.images, found.pixels = _images(film, _developer(outline, film, recipe, steps))
+        found.place = place_of_image(header, shape, recipe) if recipe.segments else None
+    found.findings = sorted({*steps.findings, *missing})
     return found
 
 
-def _text(header: Dataset, name: str) -> str:
-    value = str(header.get(name) or "").strip().strip("\0")
-    if len(value) > MOST_VALUE:
-        raise Quarantined(Quarantine.MALFORMED)
-    return value
+def _developer(outline: Outline, film: Film, recipe: ImportRecipe, steps: Steps) -> Developer:
+    return Developer(
+        header=film.header, shape=film.shape, little=outline.little, recipe=recipe, steps=steps
+    )
+
+
+def work_in(outline: Outline, shape: PixelShape) -> int:
+    """How much there is to do in an object with many frames: bytes of pixels, and their headers."""
+    return shape.frames * shape.frame_bits() // 8 + outline.elements * PER_ELEMENT
+
+
+def kind_of(header: Dataset, recipe: ImportRecipe) -> str:
+    """The word of an object's class, if the recipe reads it.
+
+    Raises:
+        Quarantined: it does not.
+    """
+    listed = (SOLID if recipe.solid else CLASSES) | (SEGMENTATIONS if recipe.segments else {})
+    kind = listed.get(text_of(header, "SOPClassUID"))
+    if recipe.intensity == "hu" and kind not in (None, SEGMENTATION) and not kind.startswith("ct"):
+        kind = None
+    if kind is None:
+        raise Quarantined(Quarantine.CLASS_NOT_SUPPORTED)
+    return kind
+
+
+def _cleaned(original: Dataset, identity: Identity, clean: Clean) -> tuple[Dataset, Actions]:
+    """The header as it may stay: everything that is kept of an object is taken from this."""
+    with hostile_bytes():
+        return clean(original, identity)
 
 
 def _check_burned_in(header: Dataset, kind: str, recipe: ImportRecipe) -> None:
     """No tag proves that no name is drawn into the picture; some say that one may be."""
-    told = _text(header, "BurnedInAnnotation").upper()
+    told = text_of(header, "BurnedInAnnotation").upper()
     suspect = told != "NO" and kind.split("-")[0] in OFTEN_WRITTEN_ON
     if (told == "YES" or suspect) and not recipe.accept_burned_in:
         raise Quarantined(Quarantine.BURNED_IN_TEXT)
 
 
-def _check_pixels(outline: Outline, header: Dataset) -> tuple[PixelShape, Steps]:
+def check_pixels(outline: Outline, header: Dataset) -> tuple[PixelShape, Steps]:
+    """Read size and type of the pixels, and whether the bytes can be that.
+
+    Raises:
+        Quarantined: they cannot, or no decoder of ours reads them.
+    """
     if outline.pixels is None or outline.pixels[1] == 0:
         raise Quarantined(Quarantine.PIXELS_MISSING)
     steps = Steps(decoder_of(outline.syntax, encapsulated=outline.encapsulated))
@@ -188,25 +180,35 @@ def _kind(outline: Outline) -> str:
     return bytes(outline.data[outline.header + 4 : outline.header + 6]).decode("ascii", "replace")
 
 
-def _images(
-    outline: Outline, shape: PixelShape, developer: Developer, recipe: ImportRecipe
-) -> tuple[Images, str]:
-    """Develop frames at equal steps; also hash what was stored, whatever its encoding was."""
+def _film(outline: Outline, shape: PixelShape, header: Dataset, recipe: ImportRecipe) -> Film:
+    """The frames that are kept: so many as the recipe says, at equal steps."""
     offset, length = outline.pixels or (0, 0)
     if not outline.encapsulated:
         needed = (shape.frame_bits() * shape.frames + 7) // 8
         length = min(length, needed + needed % 2)
     pixels = bytes(outline.data[offset : offset + length])
     count = min(recipe.frames_per_object, shape.frames)
+
+    def stored(step: int) -> NDArray[Any]:
+        return stored_frame(pixels, shape, outline.syntax, step * shape.frames // count)
+
+    return Film(replace(shape, frames=count), stored, header)
+
+
+def _blanked(film: Film, sight: Sight, actions: Actions, steps: Steps) -> Film:
+    """Read the frames, and let everybody after this see them blanked."""
+    boxes = sight.boxes(film)
+    actions.note_pixels(frames=film.shape.frames, blanked=len(boxes))
+    if boxes:
+        steps.note("text_blanked")
+    return replace(film, stored=lambda step: film.blanked(film.stored(step), boxes))
+
+
+def _images(film: Film, developer: Developer) -> tuple[Images, str]:
+    """Develop the frames; also hash what they hold, whatever its encoding was."""
     digest, images = hashlib.sha256(), []
-    for step in range(count):
-        stored = stored_frame(pixels, shape, outline.syntax, step * shape.frames // count)
-        digest.update(_plain(stored))
+    for step in range(film.shape.frames):
+        stored = film.stored(step)
+        digest.update(plain_bytes(stored))
         images.append(developer.develop(stored))
     return images, digest.hexdigest()
-
-
-def _plain(stored: NDArray[Any]) -> bytes:
-    """One byte form for equal values: shape, then 32 or 64 bits little endian."""
-    wide = "<i4" if stored.dtype.itemsize <= WORD else "<i8"
-    return struct.pack(f"<{stored.ndim}I", *stored.shape) + stored.astype(wide).tobytes()

@@ -3,28 +3,25 @@
 Whatever is not on a list becomes `other`, whatever is missing `unknown`; nothing else of a header
 goes any further than the child process that read it.
 
-Source: DICOM PS3.3 C.7.3.1.1.1 (Modality), PS3.16 Annex L (body parts), PS3.4 B.5 (classes).
+Source: DICOM PS3.3 C.7.3.1.1.1 (Modality), C.7.5.1.1 (Manufacturer), PS3.16 Annex L (body parts),
+PS3.4 B.5 (classes).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_args
 
-OTHER, UNKNOWN = "other", "unknown"
-MODALITIES = frozenset(
-    ("cr", "dx", "mg", "us", "ct", "mr", "pt", "nm", "xa", "rf", "sc", "ot", "io")
-)
-BODY_PARTS = frozenset(
-    (
-        "abdomen", "abdomenpelvis", "ankle", "arm", "brain", "breast", "cervix", "chest",
-        "chestabdomen", "colon", "cspine", "elbow", "eye", "face", "femur", "foot", "hand",
-        "head", "headneck", "heart", "hip", "kidney", "knee", "leg", "liver", "lspine", "lung",
-        "neck", "pancreas", "pelvis", "prostate", "shoulder", "skull", "spine", "stomach",
-        "thyroid", "tspine", "uterus", "wholebody", "wrist",
-    )
-)  # fmt: skip
+from compliance.records.counts import BodyPart, Modality
+from compliance.records.measures import GROUPS
+
+OTHER, UNKNOWN, TABLE = "other", "unknown", "table"
+MODALITIES = frozenset(get_args(Modality)) - {OTHER, UNKNOWN, TABLE}
+BODY_PARTS = frozenset(get_args(BodyPart)) - {OTHER, UNKNOWN}
 SPELLINGS = {"thorax": "chest", "chst": "chest", "lungs": "lung", "mamma": "breast"}
+MAKERS = frozenset(GROUPS["scanner"]) - {OTHER}
+SPELLED = {"toshiba": "canon", "generalelectric": "ge"}
 SEXES = {"M": "male", "F": "female", "O": "other"}
 ELDEST = 80
 AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
@@ -51,7 +48,24 @@ CLASSES = {
     "1.2.840.10008.5.1.4.1.1.20": "nm",
     "1.2.840.10008.5.1.4.1.1.128": "pt",
 }
-"""Image classes this release reads; enhanced multi-frame classes come with 3D."""
+"""Image classes of a 2D recipe."""
+
+SOLID = {
+    "1.2.840.10008.5.1.4.1.1.2": "ct",
+    "1.2.840.10008.5.1.4.1.1.2.1": "ct-enhanced",
+    "1.2.840.10008.5.1.4.1.1.2.2": "ct-converted",
+    "1.2.840.10008.5.1.4.1.1.4": "mr",
+    "1.2.840.10008.5.1.4.1.1.4.1": "mr-enhanced",
+    "1.2.840.10008.5.1.4.1.1.4.4": "mr-converted",
+    "1.2.840.10008.5.1.4.1.1.128": "pt",
+    "1.2.840.10008.5.1.4.1.1.128.1": "pt-converted",
+    "1.2.840.10008.5.1.4.1.1.130": "pt-enhanced",
+}
+"""Image classes of a 3D recipe, one slice or many per object."""
+
+SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4": "seg"}
+RECEIVED = tuple(dict.fromkeys((*CLASSES, *SOLID, *SEGMENTATIONS)))
+"""What is taken from a PACS: everything that some recipe reads."""
 
 OFTEN_WRITTEN_ON = ("us", "sc")
 """Classes whose pixels often carry a name (ultrasound, screen captures)."""
@@ -59,11 +73,16 @@ OFTEN_WRITTEN_ON = ("us", "sc")
 
 def word_of(value: Any, known: frozenset[str], spellings: dict[str, str] | None = None) -> str:
     """A closed word for a header's text."""
-    bare = re.sub(r"[^a-z]", "", str(value or "").lower())
+    bare = _letters(str(value or ""))
     if not bare:
         return UNKNOWN
     bare = (spellings or {}).get(bare, bare)
     return bare if bare in known else OTHER
+
+
+@lru_cache(maxsize=1 << 12)
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())
 
 
 def facts_of(header: Any, kind: str) -> tuple[dict[str, str], list[str]]:
@@ -79,6 +98,7 @@ def facts_of(header: Any, kind: str) -> tuple[dict[str, str], list[str]]:
         "body_part": word_of(header.get("BodyPartExamined"), BODY_PARTS, SPELLINGS),
         "sex": SEXES.get(str(header.get("PatientSex") or "").strip().upper(), UNKNOWN),
         "age": age_of(header),
+        "scanner": scanner_of(header),
     }
     names = {"body_part": "body_part_missing", "sex": "sex_missing", "age": "age_missing"}
     missing = [finding for name, finding in names.items() if facts[name] == UNKNOWN]
@@ -87,14 +107,27 @@ def facts_of(header: Any, kind: str) -> tuple[dict[str, str], list[str]]:
     return facts, missing
 
 
+def scanner_of(header: Any) -> str:
+    """Who made the scanner, by the first word that is on the list."""
+    words = [_letters(word) for word in str(header.get("Manufacturer") or "").split()]
+    known = [SPELLED.get(word, word) for word in words if SPELLED.get(word, word) in MAKERS]
+    return known[0] if known else OTHER if any(words) else UNKNOWN
+
+
 def age_of(header: Any) -> str:
     """The decade of life at the examination, such as `60-69`; from 80 on everybody together."""
-    years = _years(str(header.get("PatientAge") or "").strip())
-    if years is None:
-        born = str(header.get("PatientBirthDate") or "").strip()
-        seen = str(header.get("StudyDate") or "").strip()
-        if DATE.fullmatch(born) and DATE.fullmatch(seen) and born <= seen:
-            years = (int(seen) - int(born)) // 10_000
+    return _decade(
+        str(header.get("PatientAge") or "").strip(),
+        str(header.get("PatientBirthDate") or "").strip(),
+        str(header.get("StudyDate") or "").strip(),
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _decade(age: str, born: str, seen: str) -> str:
+    years = _years(age)
+    if years is None and DATE.fullmatch(born) and DATE.fullmatch(seen) and born <= seen:
+        years = (int(seen) - int(born)) // 10_000
     if years is None:
         return UNKNOWN
     decade = years // 10 * 10

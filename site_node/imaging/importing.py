@@ -12,34 +12,45 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from compliance.canonical import encode, sha256_id
 from compliance.errors import NotReady
-from compliance.records.reasons import Quarantine
 from site_node.imaging import quality
-from site_node.imaging.archive import walk_archive
-from site_node.imaging.croissant import Holder, croissant
-from site_node.imaging.curate import Version, assemble, point_to, write_version
-from site_node.imaging.inbox import Fetched, Inbox
-from site_node.imaging.intake import Walk, walk_folder
+from site_node.imaging.building import Builder
+from site_node.imaging.cases import Case
+from site_node.imaging.cells import as_lists, patients_by_cell
+from site_node.imaging.croissant import TABLE, Holder, croissant
+from site_node.imaging.curate import Families, Version, assemble, point_to, write_version
+from site_node.imaging.curated import SEVERAL
+from site_node.imaging.deid.profiles import TRAINING, Profile, find_profile
+from site_node.imaging.deid.text_reader import need_reader
+from site_node.imaging.held import held
+from site_node.imaging.inbox import Inbox
+from site_node.imaging.intake import Walk
 from site_node.imaging.keys import open_keys
-from site_node.imaging.labels import SLUG, Labels, Question, read_labels, zeros_eaten
-from site_node.imaging.reading import Place, Progress, Reader
+from site_node.imaging.labelling import BY_MASKS, check_key, label_all, mask_labels
+from site_node.imaging.labels import (
+    SLUG,
+    Labels,
+    Question,
+    read_labels,
+    zeros_eaten,
+)
+from site_node.imaging.reading import Place, Reader
 from site_node.imaging.recipe import ImportRecipe, read_recipe
+from site_node.imaging.sources import Fetch, Progress, Source, working
 from site_node.imaging.tally import Tally, only_one_import, tally, write_list
-from site_node.store import objects, samples, shards, versions
+from site_node.store import cleaned, objects, shards, versions
 from site_node.store.journal import Sessions, Transaction
-from site_node.store.objects import HELD, ObjectRow
+from site_node.store.objects import ObjectRow
 from site_node.store.versions import VersionRow
 
 LISTING = "quarantine.csv"
-INBOX, PACS = "inbox", "pacs"
-
-
-Fetch: TypeAlias = Callable[[Progress], Fetched]
+UNLABELLED = {"labels_file", "no_label", "not_a_file", "duplicate_bytes", "segmentation_unused"}
+"""Outcomes after which only a label is missing."""
 
 
 def silent(_words: str, _share: float) -> None:
@@ -65,8 +76,10 @@ class Request:
 
     source: Path | str
     name: str
-    labels: Question
+    labels: Question | None
     recipe: Path | None = None
+    profile: str = TRAINING.name
+    find_text: bool = False
     list_files: bool = False
     fetch: Fetch | None = None
 
@@ -79,11 +92,18 @@ def request_of(source: Path | str, **asked: Any) -> Request:
         column=asked.get("label_column"),
         classes=asked.get("classes"),
     )
+    if bool(asked.get("seg")) == (asked["labels"] is not None):
+        raise NotReady(
+            "an import needs either labels or masks.",
+            "Name a CSV file with --labels, or say --seg to take DICOM Segmentations as masks.",
+        )
     return Request(
         source=source,
         name=asked["name"],
-        labels=question,
+        labels=None if asked.get("seg") else question,
         recipe=asked.get("recipe"),
+        profile=asked.get("profile", TRAINING.name),
+        find_text=bool(asked.get("find_text")),
         list_files=bool(asked.get("list_files")),
         fetch=asked.get("fetch"),
     )
@@ -123,41 +143,34 @@ class Importer:
         Raises:
             NotReady: a word of the request is wrong, nothing could be imported, the disk is full.
         """
-        _check_name(request.name)
-        with only_one_import(self._home):
-            return self._run(request, progress)
+        check_name(request.name)
+        with only_one_import(self._home), working(self._home) as work:
+            return self._run(request, work, progress)
 
-    def _run(self, request: Request, progress: Progress) -> dict[str, Any]:
-        recipe = read_recipe(request.recipe)
+    def _run(self, request: Request, work: Path, progress: Progress) -> dict[str, Any]:
+        recipe, profile = read_recipe(request.recipe), find_profile(request.profile)
+        need_reader(find_text=request.find_text)
         self._keys = open_keys(self._home, self._random)
-        labels = self._labels(request)
-        work = self._empty_work()
-        fetched = request.fetch(progress) if request.fetch else None
-        walk = self._walk(request, work, fetched)
-        if not walk.files:
-            raise _empty(request, fetched)
-        place = self._place(request.name, work, recipe)
-        reader = Reader(
-            place=place,
-            sessions=self._sessions,
-            keys=self._keys,
-            jobs=self._jobs,
+        labels = self._labels(request, recipe)
+        source = Source(request.source, request.fetch)
+        walk, fetched = source.walk(
+            self._home,
+            work=work,
             free=self._free,
+            progress=progress,
+            leave_out=request.labels.path if request.labels else None,
         )
+        place = self._place(request, work, recipe, profile)
+        rooms: dict[str, Any] = {"place": place, "sessions": self._sessions, "keys": self._keys}
+        rooms |= {"jobs": self._jobs, "free": self._free}
+        reader = Reader(**rooms)
         read = reader.read(walk.files, progress)
+        Builder(**rooms).build(walk.files, progress)
         progress("curating", 1.0)
         told = self._curate(request, place, labels, walk, reader.gone)
-        if request.source in (INBOX, PACS):
+        if source.received:
             self._put_in_place(walk)
         return told | {"read_now": read} | ({"pacs": fetched.plain()} if fetched else {})
-
-    def _walk(self, request: Request, work: Path, fetched: Fetched | None) -> Walk:
-        if request.source in (INBOX, PACS):
-            return Inbox(self._home).walk(fetched.hashes if fetched else None)
-        source = Path(request.source)
-        if source.is_file():
-            return walk_archive(source, work, self._free)
-        return walk_folder(source, leave_out=request.labels.path)
 
     def _put_in_place(self, walk: Walk) -> None:
         """Keep what no dataset holds in the quarantine, everything else in the inbox."""
@@ -166,11 +179,19 @@ class Importer:
             held, out = objects.held_and_out(session, here)
         Inbox(self._home).sort(held=held, out=out)
 
-    def _labels(self, request: Request) -> Labels:
+    def _labels(self, request: Request, recipe: ImportRecipe) -> Labels:
         with self._sessions() as session:
             newest = versions.newest(session, request.name)
+        if newest and newest.summary["description"]["schema"] == TABLE:
+            raise NotReady(
+                f"dataset {request.name} holds a table.", "Choose another name with --dataset."
+            )
         task = newest.summary["description"]["task"] if newest else None
-        labels = read_labels(request.labels, self._keys, task["classes"] if task else None)
+        if request.labels is None:
+            labels = mask_labels(recipe)
+        else:
+            labels = read_labels(request.labels, self._keys, task["classes"] if task else None)
+            check_key(labels, recipe)
         if task and (task["kind"], task["classes"]) != (labels.task, labels.classes):
             raise NotReady(
                 f"dataset {request.name} answers {', '.join(task['classes'])}, "
@@ -179,14 +200,8 @@ class Importer:
             )
         return labels
 
-    def _empty_work(self) -> Path:
-        work = self._home / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(mode=0o700, exist_ok=True)
-        return work
-
-    def _place(self, name: str, work: Path, recipe: ImportRecipe) -> Place:
-        folder = self._home / "datasets" / name
+    def _place(self, request: Request, work: Path, recipe: ImportRecipe, profile: Profile) -> Place:
+        folder = self._home / "datasets" / request.name
         for path in (folder.parent, folder):
             path.mkdir(mode=0o700, exist_ok=True)
         for left in folder.glob("*.partial"):
@@ -194,7 +209,7 @@ class Importer:
                 shutil.rmtree(left)
             else:
                 left.unlink()
-        return Place(folder, work, name, recipe)
+        return Place(folder, work, request.name, recipe, profile, request.find_text)
 
     def _curate(
         self, request: Request, place: Place, labels: Labels, walk: Walk, gone: dict[str, str]
@@ -202,31 +217,39 @@ class Importer:
         """Label, name and commit; on any error labels and version stay what they were."""
         here = {file.sha256 for file in walk.files}
         with self._sessions.begin() as session:
-            rows = objects.rows_of(session, request.name, place.recipe.pixels_id)
-            unmatched = _label(rows, here, labels)
+            there = held(session, place)
+            unmatched, cases = label_all(there, place, self._keys, here, labels)
+            rows = there.rows
             counts = tally(walk, {row.sha256: row for row in rows}, gone)
             if request.list_files:
                 write_list(self._home / LISTING, counts.listed)
             if not counts.imported:
                 raise self._nothing(labels, rows, counts)
-            version = self._version(session, place, labels, rows)
+            version = self._version(session, place, labels, (rows, cases))
+            behind = len(objects.held_otherwise(session, request.name, place.examined_as))
             newest = versions.newest(session, request.name)
             is_new = newest is None or newest.version != version.name
             if is_new:
                 self._keep(session, place, labels, version)
         point_to(place.folder, version.name, version.folder)
-        return _report(version, counts, unmatched, is_new=is_new)
+        told = _report(version, counts, unmatched, is_new=is_new)
+        return told | ({"in_older_versions_only": behind} if behind else {})
 
     def _version(
-        self, session: Transaction, place: Place, labels: Labels, rows: Sequence[ObjectRow]
+        self,
+        session: Transaction,
+        place: Place,
+        labels: Labels,
+        told: tuple[Sequence[ObjectRow], Sequence[Case]],
     ) -> Version:
-        held = samples.rows_by_object(session, place.dataset, place.recipe.pixels_id)
-        version = assemble(rows, held, self._keys, place.recipe)
+        here, (rows, cases) = (place.dataset, place.examined_as), told
+        version = assemble(cases, self._keys, place.recipe)
+        hashes = [row.sha256 for row in version.objects]
         quality.describe(
             version,
-            name=place.dataset,
+            place=place,
             task={"kind": labels.task, "classes": labels.classes},
-            recipe=place.recipe,
+            actions=cleaned.actions_of(session, *here, hashes),
             keys=self._keys,
             floor=self._floor,
             rows=rows,
@@ -235,15 +258,18 @@ class Importer:
 
     def _keep(self, session: Transaction, place: Place, labels: Labels, version: Version) -> None:
         task = {"kind": labels.task, "classes": labels.classes}
-        family = shards.family_of(session, place.dataset, place.recipe.pixels_id).family
-        write_version(place.folder, version, place.recipe, family, task)
+        families = Families(shards.family_of(session, place.dataset, place.examined_as).family)
+        if labels.task == BY_MASKS:
+            masks = shards.family_of(session, place.dataset, place.masks_as).family
+            families = replace(families, masks=masks)
+        write_version(place.folder, version, place.recipe, families, task)
         counts = quality.exact_counts(version, task)
         positives = (
             {split: row[labels.classes[1]] for split, row in counts.items()}
             if labels.task == "binary"
             else {}
         )
-        several = labels.task == "multilabel"
+        several = labels.task in SEVERAL
         leaving = croissant(version.description, version.quality, self._holder, self._floor)
         summary = {
             "n_by_split": quality.images_by_split(version) if several else counts,
@@ -255,7 +281,8 @@ class Importer:
             "croissant": leaving,
             "description_sha256": sha256_id(encode(leaving)),
             "quality_sha256": sha256_id(encode(version.quality)),
-            "deid": quality.deidentification(self._keys, version),
+            "deid": quality.deidentification(self._keys, version, place.profile),
+            "cells": as_lists(patients_by_cell(version.alike(), task)),
         }
         row = VersionRow(
             dataset=place.dataset, version=version.name, folder=version.folder, summary=summary
@@ -272,7 +299,13 @@ class Importer:
             )
         found = counts.reasons + counts.skipped
         why = ", ".join(f"{reason} {n}" for reason, n in sorted(found.items()))
-        if set(found) - {"labels_file"} <= {"no_label", "not_a_file", "duplicate_bytes"}:
+        if set(found) <= UNLABELLED:
+            if labels.task == BY_MASKS:
+                return NotReady(
+                    f"no image has a mask ({why}).",
+                    "Export the segmentations into the same folder, and name their segments in "
+                    "the import recipe by the code or label that they carry.",
+                )
             return NotReady(
                 f"no file has a label ({why}).",
                 "Check that the key column holds the values of the files (PatientID).",
@@ -283,46 +316,13 @@ class Importer:
         )
 
 
-def _empty(request: Request, fetched: Fetched | None) -> NotReady:
-    if request.source == INBOX:
-        return NotReady(
-            "nothing has arrived in the inbox.",
-            "Set scp_allow and run `consilium site serve`, then send from the PACS.",
-        )
-    if fetched is None:
-        return NotReady(
-            f"{request.source} holds no file to import.",
-            "Name the folder into which the PACS exported, then try again.",
-        )
-    why = ", ".join(f"{reason} {n}" for reason, n in sorted(fetched.missing.items()))
-    return NotReady(
-        f"the PACS names {fetched.named} objects for this query and none came"
-        f"{f' ({why})' if why else ''}.",
-        "Ask for less or for something else; with `pacs_retrieve` move, `site serve` must run.",
-    )
-
-
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a dataset."""
     if not SLUG.fullmatch(name):
         raise NotReady(
             f"{name!r} cannot be the name of a dataset.",
             "Use small letters, digits, - and _, at most 64: --dataset chest.",
         )
-
-
-def _label(rows: Sequence[ObjectRow], here: set[str], labels: Labels) -> int:
-    """Put labels on the objects of this source; returns how many labels found no image."""
-    used: set[str] = set()
-    for row in rows:
-        if row.sha256 not in here or row.outcome != HELD:
-            continue
-        keyed = str(getattr(row, f"{labels.kind}_key"))
-        conflict = keyed in labels.conflicts
-        row.label = None if conflict else labels.of.get(keyed)
-        row.given_split = labels.splits.get(keyed)
-        row.label_reason = Quarantine.LABEL_CONFLICT.value if conflict else None
-        used.add(keyed)
-    return len((labels.of.keys() | labels.conflicts) - used)
 
 
 def _report(version: Version, counts: Tally, unmatched: int, *, is_new: bool) -> dict[str, Any]:

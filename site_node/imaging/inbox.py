@@ -131,6 +131,13 @@ class Inbox:
         path.unlink(missing_ok=True)
         return there
 
+    def forget(self, sha256: str) -> bool:
+        """Delete the bytes of one file of the inbox; says whether it was there."""
+        path = self._place(sha256)
+        there = path.is_file()
+        path.unlink(missing_ok=True)
+        return there
+
     def expire(self, now: float, days: int, most_bytes: int) -> int:
         """Delete what was in quarantine too long, then the oldest until the rest fits; how many.
 

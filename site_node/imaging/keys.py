@@ -10,10 +10,10 @@ Source: design/imaging.md §7; HKDF is RFC 5869.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -51,7 +51,7 @@ class SiteKeys:
     def pseudonym(self, issuer: str, patient_id: str) -> str:
         """The patient's name here: `P` and 15 base32 characters."""
         told = f"{issuer.strip()}\0{patient_id.strip()}".encode()
-        return "P" + base64.b32encode(self._mac("patient", told)).decode()[:15]
+        return _pseudonym(self._keys["patient"], told)
 
     def uid(self, value: str) -> str:
         """The stand-in of a UID: a version 8 UUID as `2.25.…`, the same wherever the UID stands.
@@ -70,7 +70,7 @@ class SiteKeys:
 
     def match(self, kind: str, value: str) -> str:
         """A keyed stand-in by which a label finds its object; equal values give equal ones."""
-        return self._mac("match", f"{kind}\0{value.strip()}".encode()).hex()[:32]
+        return _match(self._keys["match"], f"{kind}\0{value.strip()}".encode())
 
     def fraction(self, pseudonym: str) -> float:
         """Where the patient stands between 0 and 1; the same in every dataset of this site."""
@@ -85,7 +85,17 @@ class SiteKeys:
         return self._mac("blind", what.encode()).hex()
 
     def _mac(self, purpose: str, data: bytes) -> bytes:
-        return hmac.new(self._keys[purpose], data, hashlib.sha256).digest()
+        return hmac.digest(self._keys[purpose], data, "sha256")
+
+
+@lru_cache(maxsize=1 << 12)
+def _pseudonym(key: bytes, told: bytes) -> str:
+    return "P" + base64.b32encode(hmac.digest(key, told, "sha256")).decode()[:15]
+
+
+@lru_cache(maxsize=1 << 12)
+def _match(key: bytes, told: bytes) -> str:
+    return hmac.digest(key, told, "sha256").hex()[:32]
 
 
 def open_keys(home: Path, random: Callable[[int], bytes]) -> SiteKeys:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from compliance.records.reasons import Quarantine
 
 
@@ -19,3 +22,18 @@ class Skipped(Exception):
     def __init__(self, word: str) -> None:
         self.word = word
         super().__init__(word)
+
+
+@contextlib.contextmanager
+def hostile_bytes() -> Iterator[None]:
+    """Whatever a reader raises over hostile bytes is `malformed`; outcomes and limits pass.
+
+    Raises:
+        Quarantined: the reader raised something of its own.
+    """
+    try:
+        yield
+    except (Quarantined, Skipped, MemoryError, RecursionError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - a reader may raise anything over hostile bytes
+        raise Quarantined(Quarantine.MALFORMED) from None

@@ -16,12 +16,11 @@ from typing import Protocol
 
 from compliance.errors import NotReady
 from compliance.records.reasons import Quarantine
-from site_node.imaging.facts import CLASSES
-from site_node.imaging.importing import PACS, Fetch
+from site_node.imaging.facts import RECEIVED
 from site_node.imaging.inbox import Fetched, Inbox
 from site_node.imaging.keys import SiteKeys, open_keys
 from site_node.imaging.query import Instance, Query, query_of
-from site_node.imaging.reading import Progress
+from site_node.imaging.sources import PACS, Fetch, Progress
 from site_node.settings import Settings
 
 FETCHING = "fetching"
@@ -29,6 +28,9 @@ FETCHING = "fetching"
 
 class Pacs(Protocol):
     """Either way to a PACS."""
+
+    def echo(self) -> None:
+        """Ask whether it hears us; about no patient."""
 
     def instances(self, query: Query) -> Iterator[Instance]:
         """Every object that the PACS holds for a query."""
@@ -38,6 +40,9 @@ class Pacs(Protocol):
     ) -> Iterator[tuple[Instance, str]]:
         """Fetch objects; each with an empty word or why it did not come."""
 
+    def store(self, paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        """Hand over results; each with an empty word or why it was not taken."""
+
     def close(self) -> None:
         """Close what is open."""
 
@@ -45,7 +50,7 @@ class Pacs(Protocol):
 def fetch_of(
     source: Path | str, words: Sequence[str], settings: Settings, random: Callable[[int], bytes]
 ) -> Fetch | None:
-    """What brings files before an import; None when the source is not the PACS.
+    """What brings files before they are read; None when the source is not the PACS.
 
     Raises:
         NotReady: the query is not usable, or the settings name no PACS.
@@ -55,11 +60,7 @@ def fetch_of(
             raise NotReady("--query goes with the source `pacs` only.", "Leave it out.")
         return None
     query = query_of(words)
-    if not settings.pacs_url and not (settings.pacs_host and settings.pacs_aet):
-        raise NotReady(
-            "the settings name no PACS.",
-            "Set pacs_url for DICOMweb, or pacs_host, pacs_port and pacs_aet.",
-        )
+    check_named(settings)
 
     def fetch(progress: Progress) -> Fetched:
         home = settings.home
@@ -73,6 +74,19 @@ def fetch_of(
             pacs.close()
 
     return fetch
+
+
+def check_named(settings: Settings) -> None:
+    """Refuse to ask or send where the settings name no PACS.
+
+    Raises:
+        NotReady: they name none.
+    """
+    if not settings.pacs_url and not (settings.pacs_host and settings.pacs_aet):
+        raise NotReady(
+            "the settings name no PACS.",
+            "Set pacs_url for DICOMweb, or pacs_host, pacs_port and pacs_aet.",
+        )
 
 
 def open_pacs(settings: Settings, work: Path) -> Pacs:
@@ -162,7 +176,7 @@ def pull(
 def _cannot_come(one: Instance) -> str:
     if not one.named_well:
         return Quarantine.BAD_UID.value
-    if one.kind and one.kind not in CLASSES:
+    if one.kind and one.kind not in RECEIVED:
         return Quarantine.CLASS_NOT_SUPPORTED.value
     return ""
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
+    Verification,
 )
 
 from compliance.errors import NotReady, Unreachable
-from site_node.imaging.facts import CLASSES
+from site_node.imaging.facts import RECEIVED
 from site_node.imaging.query import Instance, Query, is_uid
 from site_node.imaging.scp import NETWORK_SECONDS, OUT_OF_RESOURCES, STORED, SYNTAXES, TALK_SECONDS
 from site_node.settings import Settings
@@ -39,6 +41,9 @@ PENDING = (0xFF00, 0xFF01)
 MOST_ROWS = 1_000_000
 AT_ONCE = 100
 NOT_SENT = "not_sent"
+COERCED = (0xB000, 0xB006, 0xB007)
+"""Warnings after which an object is kept nevertheless (PS3.4 B.2.3)."""
+
 MOST_CONTEXTS = 128
 HERE = ("127.0.0.1", "::1", "localhost")
 
@@ -84,6 +89,18 @@ class DicomPacs:
     def close(self) -> None:
         """Nothing stays open between two questions."""
 
+    def echo(self) -> None:
+        """Ask whether it hears us (C-ECHO).
+
+        Raises:
+            NotReady: it does not let this site in.
+            Unreachable: it does not answer.
+        """
+        with self._association(Verification) as link:
+            status = link.send_c_echo()
+            if not status or status.Status != 0:
+                raise _broken(status)
+
     def instances(self, query: Query) -> Iterator[Instance]:
         """Every object that the PACS holds for a query.
 
@@ -126,6 +143,23 @@ class DicomPacs:
                 for one in part:
                     yield one, "" if moving or one.instance in taking.came else NOT_SENT
 
+    def store(self, paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        """Hand over our own results (C-STORE); each with an empty word or the status.
+
+        Raises:
+            NotReady: it does not let this site in.
+            Unreachable: it does not answer.
+        """
+        kinds = {path: _kind(path) for path in paths}
+        for kind in sorted(set(kinds.values())):
+            with self._association(kind) as link:
+                for path in (path for path in paths if kinds[path] == kind):
+                    status = link.send_c_store(path)
+                    if not status:
+                        raise _broken(status)
+                    taken = status.Status == STORED or status.Status in COERCED
+                    yield path, "" if taken else f"0x{status.Status:04X}"
+
     @contextmanager
     def _association(
         self, model: str, taking: Taking | None = None, kinds: Collection[str] = ()
@@ -157,6 +191,10 @@ class DicomPacs:
             tempfile.tempdir = before
 
 
+def _kind(path: Path) -> str:
+    return str(read_file_meta_info(path).MediaStorageSOPClassUID)
+
+
 def _requests(wanted: list[Instance], whole: set[str]) -> Iterator[tuple[list[Instance], Dataset]]:
     """What to ask for: a series by its number where all of it is wanted, else a hundred objects."""
     for (study, series), rows in groupby(wanted, lambda one: (one.study, one.series)):
@@ -179,7 +217,7 @@ def contexts_for(kinds: Collection[str]) -> list[tuple[str, list[str]]]:
     """
     if all(kinds) and len(kinds) * len(SYNTAXES) < MOST_CONTEXTS:
         return [(kind, [syntax]) for kind in sorted(kinds) for syntax in SYNTAXES]
-    return [(kind, SYNTAXES) for kind in CLASSES]
+    return [(kind, SYNTAXES) for kind in RECEIVED]
 
 
 def _find(link: Any, level: str, asked: dict[str, str], unique: str) -> Iterator[Dataset]:

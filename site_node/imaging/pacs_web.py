@@ -3,7 +3,7 @@
 No redirect is followed, no address in an answer is used, no proxy is asked, and what the PACS
 names goes into a path only when it is a UID. Objects go to disk as they come; no one parses them.
 
-Source: DICOM PS3.18 §10.4 (WADO-RS), §10.6 (QIDO-RS).
+Source: DICOM PS3.18 §10.4 (WADO-RS), §10.5 (STOW-RS), §10.6 (QIDO-RS).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ssl
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -37,8 +37,15 @@ PARALLEL = 4
 TRIES = 4
 AGAIN = frozenset((408, 429, 500, 502, 503, 504))
 WHOLE = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+BOUNDARY = "consilium-result"
+STOW = {
+    "Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}',
+    "Accept": "application/dicom+json",
+}
 STUDY, SERIES, INSTANCE, KIND = "0020000D", "0020000E", "00080018", "00080016"
 STAYS = "*?,:@/"
+NOBODYS = "2.25.1"
+"""A UID in the form of PS3.5 B.2 that no study has."""
 NOT_SENT, TOO_LARGE = "not_sent", "too_large"
 
 
@@ -75,6 +82,15 @@ class WebPacs:
         """Close the connections."""
         self._http.close()
 
+    def echo(self) -> None:
+        """Ask for a study that nobody has: whether it hears us, and about no patient.
+
+        Raises:
+            NotReady: it refuses us, or does not understand.
+            Unreachable: it does not answer.
+        """
+        self._rows("/studies", {"StudyInstanceUID": NOBODYS, "limit": "1", "offset": "0"}, 1)
+
     def instances(self, query: Query) -> Iterator[Instance]:
         """Every object that the PACS holds for a query.
 
@@ -95,6 +111,26 @@ class WebPacs:
         path = f"/studies/{below.study}/series/{below.series}/instances"
         for row in self._pages(path, {}, INSTANCE):
             yield Instance(below.study, below.series, _first(row, INSTANCE), _first(row, KIND))
+
+    def store(self, paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        """Hand over our own results (STOW-RS), one a request; each with its status, if it failed.
+
+        Raises:
+            NotReady: it refuses us.
+            Unreachable: it does not answer.
+        """
+        for path in paths:
+            try:
+                answer = self._http.post(
+                    self._base + "/studies", content=_enclosed(path.read_bytes()), headers=STOW
+                )
+            except httpx.HTTPError as error:
+                raise Unreachable(
+                    "the PACS does not answer.", "Check pacs_url, pacs_ca_file and the network."
+                ) from error
+            if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                raise _refused(answer.status_code)
+            yield path, "" if answer.status_code == httpx.codes.OK else str(answer.status_code)
 
     def fetch(
         self, wanted: list[Instance], _whole: set[str], keep: Callable[[Path, str], None]
@@ -157,8 +193,8 @@ class WebPacs:
             if len(rows) < PAGE or not fresh:
                 return
 
-    def _rows(self, path: str, words: dict[str, str]) -> list[dict[str, Any]]:
-        with self._asked(path, words, "application/dicom+json") as answer:
+    def _rows(self, path: str, words: dict[str, str], tries: int = TRIES) -> list[dict[str, Any]]:
+        with self._asked(path, words, "application/dicom+json", tries) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 return []
             if answer.status_code != httpx.codes.OK:
@@ -177,10 +213,12 @@ class WebPacs:
         return [row for row in rows if isinstance(row, dict)]
 
     @contextmanager
-    def _asked(self, path: str, words: dict[str, str], accept: str) -> Iterator[httpx.Response]:
+    def _asked(
+        self, path: str, words: dict[str, str], accept: str, tries: int = TRIES
+    ) -> Iterator[httpx.Response]:
         """One answer; what may pass by itself is asked for again, later and later."""
-        for attempt in range(TRIES):
-            last = attempt == TRIES - 1
+        for attempt in range(tries):
+            last = attempt == tries - 1
             address = self._base + path + _asking(words)
             request = self._http.build_request("GET", address, headers={"Accept": accept})
             try:
@@ -240,6 +278,12 @@ def _asking(words: dict[str, str]) -> str:
     """The query of an address; wildcards stay as they are: Orthanc 1.10 reads no `%2A`."""
     pairs = [f"{key}={quote(value, safe=STAYS)}" for key, value in words.items()]
     return "?" + "&".join(pairs) if pairs else ""
+
+
+def _enclosed(data: bytes) -> bytes:
+    """One object as the only part of a request (PS3.18 §10.5)."""
+    head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    return head + data + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def _first(row: dict[str, Any], tag: str) -> str:

@@ -110,3 +110,52 @@ def _opacity(
 def _cloud(centre: tuple[float, float], spread: float) -> Field:
     squared = (DOWN - centre[0]) ** 2 + (ACROSS - centre[1]) ** 2
     return np.asarray(np.exp(-squared / (2 * spread**2)), np.float64)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A drawn CT of a chest.
+
+    `units` is int16 (slices, rows, columns) in Hounsfield units; slices go from inferior to
+    superior, rows to posterior, columns to patient left. `lesions` has the same shape, 1 inside.
+    """
+
+    units: NDArray[np.int16]
+    lesions: Images
+    spacing: tuple[float, float, float]
+
+
+AIR, LUNG, FAT, BONE, NODULE = -1000, -850, -80, 400, 40
+
+
+def draw_body(
+    random: np.random.Generator,
+    shape: tuple[int, int, int] = (16, 32, 32),
+    spacing: tuple[float, float, float] = (2.5, 2.0, 2.0),
+    lesions: int = 1,
+) -> Body:
+    """Draw a chest with two lungs, a spine and round lesions in the lungs.
+
+    Args:
+        random: of everything that differs from patient to patient.
+        shape: slices, rows, columns.
+        spacing: mm between them.
+        lesions: how many; none is a healthy chest.
+    """
+    up, down, across = np.meshgrid(*((np.arange(n) + 0.5) / n for n in shape), indexing="ij")
+    units = np.full(shape, AIR, np.float64)
+    units[np.hypot((down - 0.5) / 0.4, (across - 0.5) / 0.46) < 1] = FAT
+    sides = [0.5 - random.uniform(0.17, 0.21), 0.5 + random.uniform(0.17, 0.21)]
+    for side in sides:
+        reach = np.hypot((down - 0.48) / 0.28, (across - side) / 0.15)
+        units[np.hypot(reach, (up - 0.5) / 0.55) < 1] = LUNG
+    units[np.hypot((down - 0.82) / 0.07, (across - 0.5) / 0.06) < 1] = BONE
+    mask = np.zeros(shape, np.uint8)
+    for _ in range(lesions):
+        centre = random.uniform(0.35, 0.65), random.uniform(0.4, 0.56), sides[random.integers(2)]
+        size = random.uniform(0.06, 0.1)
+        ball = [(field - at) / size for field, at in zip((up, down, across), centre, strict=True)]
+        mask[np.sqrt(sum(part**2 for part in ball)) < 1] = 1
+    units[mask == 1] = NODULE
+    units += random.normal(0, 8, shape)
+    return Body(np.clip(np.rint(units), -1024, 3071).astype(np.int16), mask, spacing)

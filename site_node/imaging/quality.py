@@ -16,22 +16,19 @@ from typing import Any
 
 from compliance.canonical import digest_of
 from site_node.imaging.curate import Version, root_of
-from site_node.imaging.curated import SPLITS
+from site_node.imaging.curated import SEVERAL, SPLITS
+from site_node.imaging.deid.profiles import PROFILES, RULES_EDITION, Profile
+from site_node.imaging.deid.sums import total_of
 from site_node.imaging.facts import OTHER
 from site_node.imaging.keys import SiteKeys
-from site_node.imaging.recipe import ImportRecipe
+from site_node.imaging.reading import Place
 from site_node.store.objects import ObjectRow
 
+LOCALIZER = "localizer_left_out"
 SCHEMA = "dataset/1"
-PROFILE = "facts-only"
-PROFILE_VERSION = 1
 KEPT = ("class", "modality", "body_part", "sex", "age", "decoder", "syntax")
-RULES = {
-    "kept_as_closed_words": list(KEPT),
-    "keyed": ["patient", "study", "series", "instance", "accession"],
-    "everything_else": "never read",
-}
-"""How a header is de-identified in this release: nothing but these words is taken from it."""
+OWN_PROFILE = "own"
+"""How a hospital's own profile is called outside; its hash says which, its name is theirs."""
 
 
 def exact_counts(version: Version, task: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -39,7 +36,7 @@ def exact_counts(version: Version, task: Mapping[str, Any]) -> dict[str, dict[st
     classes = list(task["classes"])
     counts = {split: dict.fromkeys(classes, 0) for split in SPLITS}
     for entry in version.entries:
-        if task["kind"] == "multilabel":
+        if task["kind"] in SEVERAL:
             names = [name for name, held in zip(classes, entry.label, strict=True) if held]
         else:
             names = [classes[entry.label[0]]]
@@ -58,17 +55,18 @@ def findings_of(rows: Iterable[ObjectRow]) -> dict[str, int]:
     """How many objects carry each finding or quarantine reason."""
     found: Counter[str] = Counter()
     for row in rows:
-        reason = row.reason or row.label_reason
+        reason = row.stays_out
         found.update([reason] if reason else row.findings)
+        found.update([row.outcome] if row.outcome == LOCALIZER else ())
     return dict(sorted(found.items()))
 
 
 def describe(
     version: Version,
     *,
-    name: str,
+    place: Place,
     task: dict[str, Any],
-    recipe: ImportRecipe,
+    actions: Sequence[tuple[Mapping[str, Any], int]],
     keys: SiteKeys,
     floor: int,
     rows: Sequence[ObjectRow],
@@ -77,9 +75,9 @@ def describe(
 
     Args:
         version: assembled entries and objects.
-        name: of the dataset.
+        place: name, recipe and profile; the hashes of both are part of the description.
         task: kind and classes.
-        recipe: its hash is part of the description.
+        actions: what was done to headers, each sum with its number of objects.
         keys: for the root and the blinding.
         floor: smallest count that may be told.
         rows: all objects of the dataset, for the reasons of those that stayed out.
@@ -93,12 +91,12 @@ def describe(
     root = root_of(version, keys)
     description: dict[str, Any] = {
         "schema": SCHEMA,
-        "name": name,
+        "name": place.dataset,
         "task": task,
-        "recipe": recipe.sha256,
-        "shape": list(recipe.shape),
+        "recipe": place.recipe.sha256,
+        "shape": list(place.recipe.shape),
         "dtype": "u16",
-        "intensity": recipe.intensity,
+        "intensity": place.recipe.intensity,
         "decoders": words_of(version.objects, "decoder", floor),
         "modality": words_of(version.objects, "modality", floor),
         "body_part": words_of(version.objects, "body_part", floor),
@@ -108,8 +106,9 @@ def describe(
             split: {word: told(n, floor) for word, n in row.items()}
             for split, row in counts.items()
         },
-        "profile": digest_of(RULES),
-        "burned_in_accepted": recipe.accept_burned_in,
+        "profile": place.profile.sha256,
+        "burned_in_accepted": place.recipe.accept_burned_in,
+        "text_read": place.find_text,
         "quality": {
             word: told(n, floor, total_hidden=hidden)
             for word, n in findings.items()
@@ -119,6 +118,7 @@ def describe(
     }
     version.description = description | {"version": digest_of(description)}
     version.quality = _quality(version, counts, findings, patients, keys)
+    version.quality["deidentification"] = _done(place.profile, actions)
 
 
 def _quality(
@@ -143,6 +143,15 @@ def _quality(
     }
 
 
+def _done(profile: Profile, actions: Sequence[tuple[Mapping[str, Any], int]]) -> dict[str, Any]:
+    """Profile, its hash, and the sum of what was done: tags and counts, no value."""
+    return {
+        "profile": profile.plain(),
+        "profile_sha256": profile.sha256,
+        "actions": total_of(actions),
+    }
+
+
 def told(count: int, floor: int, *, total_hidden: bool = False) -> int | str:
     """A count as it may leave."""
     if 0 < count < floor:
@@ -157,12 +166,16 @@ def words_of(rows: Sequence[ObjectRow], fact: str, floor: int) -> list[str]:
     return sorted(words)
 
 
-def deidentification(keys: SiteKeys, version: Version) -> dict[str, Any]:
+def deidentification(keys: SiteKeys, version: Version, profile: Profile) -> dict[str, Any]:
     """By which rules the dataset was de-identified, as its registration says it."""
-    report = {"objects": len(version.objects), "blind": keys.blind(f"deid/{version.name}")}
+    report = {
+        "objects": len(version.objects),
+        "blind": keys.blind(f"deid/{version.name}"),
+        "deidentification": version.quality["deidentification"],
+    }
     return {
-        "profile": PROFILE,
-        "version": PROFILE_VERSION,
-        "rules_sha256": digest_of(RULES),
+        "profile": profile.name if profile.name in PROFILES else OWN_PROFILE,
+        "version": RULES_EDITION,
+        "rules_sha256": profile.sha256,
         "report_sha256": digest_of(report),
     }

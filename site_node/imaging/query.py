@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compliance.errors import NotReady
-from site_node.imaging.examine import MOST_UID, UID_FORM
+from site_node.imaging.identity import MOST_UID, UID_FORM
 
 STUDY_KEYS = ("StudyDate", "PatientID", "AccessionNumber", "StudyInstanceUID", "StudyDescription")
 SERIES_KEYS = ("Modality", "BodyPartExamined", "SeriesInstanceUID", "SeriesDescription")

@@ -34,6 +34,14 @@ MOST_INFLATED = 128 << 20
 
 UNDEFINED = 0xFFFFFFFF
 PIXELS = 0x7FE00010
+SHORT = frozenset(
+    (
+        b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+        b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+    )
+)  # fmt: skip
+"""Types with a length of two bytes: nothing can be inside them."""
+
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 
@@ -43,7 +51,8 @@ class Outline:
 
     `data` is the file or, when it was deflated, what came out; offsets count in it. `header` ends
     where the pixel data element begins. `fragments` are (offset, length) of encapsulated pixels,
-    the offset table first.
+    the offset table first. `top` lists the elements before the pixels as (tag, type letters, offset
+    and length of the value); `open_ended` says that one of them has no length of its own.
     """
 
     data: Buffer
@@ -57,6 +66,8 @@ class Outline:
     encapsulated: bool = False
     elements: int = 0
     depth: int = 0
+    top: list[tuple[int, bytes, int, int]] = field(default_factory=list)
+    open_ended: bool = False
 
 
 @dataclass
@@ -103,7 +114,7 @@ class _Walk:
         self.out, self.data, self.at = outline, outline.data, outline.start
         order = "<" if outline.little else ">"
         self._tag, self._short = struct.Struct(order + "HH"), struct.Struct(order + "H")
-        self._long = struct.Struct(order + "I")
+        self._long, self._plain = struct.Struct(order + "I"), struct.Struct(order + "HH2sH")
         self.levels = [_Level(len(outline.data), sequence=False, implicit=outline.implicit)]
         self.items = 0
 
@@ -117,8 +128,32 @@ class _Walk:
                 self.levels.pop()
             elif top.sequence:
                 self._item(top)
-            elif not self._padding(top):
+            elif not self._stretch(top) and not self._padding(top):
                 self._element(top)
+
+    def _stretch(self, top: _Level) -> bool:
+        """Step over elements that can hold nothing, one after another: most of a file is such.
+
+        Whatever is not plain, or does not fit, is left to the careful way.
+        """
+        if top.implicit:
+            return False
+        data, at, unpack = self.data, self.at, self._plain.unpack_from
+        end = len(data) if top.end is None else top.end
+        outer = len(self.levels) == 1 and self.out.pixels is None
+        room = MOST_ELEMENTS - self.out.elements
+        count = 0
+        while at + SHORT_HEADER <= end and count < room:
+            group, element, kind, length = unpack(data, at)
+            after = at + SHORT_HEADER + length
+            tag = group << 16 | element
+            if kind not in SHORT or after > end or tag in (PIXELS, ITEM_END):
+                break
+            if outer:
+                self.out.top.append((tag, kind, at + SHORT_HEADER, length))
+            count, at = count + 1, after
+        self.at, self.out.elements = at, self.out.elements + count
+        return count > 0
 
     def _padding(self, top: _Level) -> bool:
         """Whether only a few zeros are left at the very end, as some writers leave them."""
@@ -161,9 +196,14 @@ class _Walk:
             raise Quarantined(Quarantine.TOO_MANY_ELEMENTS)
         kind, head, length = self._header(top)
         begin, self.at = self.at, self.at + head
-        if tag == PIXELS and len(self.levels) == 1:
+        outer = len(self.levels) == 1
+        if tag == PIXELS and outer:
             self._pixels(begin, length)
-        elif kind == b"SQ" or length == UNDEFINED or self._holds_items(kind, length):
+            return
+        if outer and self.out.pixels is None:
+            self.out.top.append((tag, kind, self.at, length))
+            self.out.open_ended |= length == UNDEFINED
+        if kind == b"SQ" or length == UNDEFINED or self._holds_items(kind, length):
             implicit = top.implicit or kind == b"UN"
             self._open(length, sequence=True, implicit=implicit)
         else:

@@ -32,7 +32,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from compliance.errors import NotReady
 from site_node.imaging.child import MOST_FILE
 from site_node.imaging.decode import DECODERS, NATIVE
-from site_node.imaging.facts import CLASSES
+from site_node.imaging.facts import RECEIVED
 from site_node.imaging.inbox import Inbox
 from site_node.imaging.keys import SiteKeys, open_keys
 from site_node.settings import Settings, load_settings
@@ -111,7 +111,7 @@ def begin(settings: Settings, taking: Taking) -> Any:
     entity.acse_timeout = entity.dimse_timeout = TALK_SECONDS
     entity.network_timeout = NETWORK_SECONDS
     entity.add_supported_context(Verification)
-    for kind in CLASSES:
+    for kind in RECEIVED:
         entity.add_supported_context(kind, SYNTAXES)
     pairs = [pair.split("@", 1) for pair in settings.scp_allow]
     allowed = {(title, plain_address(address)) for title, address in pairs}

@@ -5,7 +5,7 @@ Source: DICOM PS3.3 C.7.6.3.1 (Image Pixel), PS3.5 §8; limits of design/imaging
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compliance.records.reasons import Quarantine
@@ -50,6 +50,10 @@ class PixelShape:
         """Bits of one native frame; YBR_FULL_422 stores two thirds."""
         bits = self.rows * self.columns * self.samples * self.allocated
         return bits * 2 // 3 if self.photometric == "YBR_FULL_422" else bits
+
+    def alone(self) -> PixelShape:
+        """The same for a single frame."""
+        return replace(self, frames=1)
 
     def span(self) -> tuple[float, float]:
         """The smallest and largest value that can be stored."""

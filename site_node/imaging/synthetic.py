@@ -139,7 +139,7 @@ class Writer:
         family, given = (list_[int(random.integers(len(list_)))] for list_ in (FAMILY, GIVEN))
         years = int(random.integers(20, 90))
         born = f"{2024 - years}{int(random.integers(1, 13)):02d}{int(random.integers(1, 29)):02d}"
-        uids = {mark: _uid(random) for mark in ("instance", "study", "series")}
+        uids = {mark: made_up_uid(random) for mark in ("instance", "study", "series")}
         return uids | {
             "patient": patient,
             "name": f"{family}^{given} {patient}".ljust(24)[:24],
@@ -154,7 +154,8 @@ class Writer:
         return self._templates[shape]
 
 
-def _uid(random: np.random.Generator) -> str:
+def made_up_uid(random: np.random.Generator) -> str:
+    """A UID of 45 characters that means nothing."""
     digits = "".join(str(digit) for digit in random.integers(0, 10, UID_DIGITS - 1))
     return f"2.25.{int(random.integers(1, 4))}{digits}"
 

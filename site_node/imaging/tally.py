@@ -14,7 +14,7 @@ from typing import Any
 
 from compliance.errors import NotReady
 from site_node.imaging.intake import Found, Walk
-from site_node.store.objects import HELD, QUARANTINED, ObjectRow
+from site_node.store.objects import HELD, QUARANTINED, SEGMENTATION, SKIPPED_BECAUSE, ObjectRow
 
 IMPORTED, QUARANTINE, SKIPPED = "imported", "quarantined", "skipped"
 
@@ -64,11 +64,15 @@ def tally(walk: Walk, rows: dict[str, ObjectRow], gone: dict[str, str]) -> Tally
 
 
 def _count(found: Tally, file: Found, row: ObjectRow) -> None:
-    reason = row.reason or row.label_reason
-    if row.outcome == QUARANTINED or reason:
+    reason = row.stays_out
+    if reason in SKIPPED_BECAUSE:
+        found.skipped[str(reason)] += 1
+    elif row.outcome == QUARANTINED or reason:
         found.reasons[str(reason)] += 1
         found.listed.append((file.relative, str(reason)))
-    elif row.outcome != HELD:
+    elif row.outcome == SEGMENTATION and row.label is None:
+        found.skipped["segmentation_unused"] += 1
+    elif row.outcome not in (HELD, SEGMENTATION):
         found.skipped[row.outcome] += 1
     elif row.label is None:
         found.skipped["no_label"] += 1

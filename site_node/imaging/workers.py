@@ -1,5 +1,7 @@
 """The pool of child processes: each holds one file at a time, and is replaced when that kills it.
 
+A child that ran out of memory is replaced too: what it still holds would fail the next file.
+
 Source: design/imaging.md §4. Processor time is limited by the child itself (the same on a busy
 machine), wall time by the parent, for a child that waits for ever.
 """
@@ -23,7 +25,7 @@ from compliance.records.reasons import Quarantine
 from site_node.imaging.recipe import ImportRecipe
 from site_node.settings import process_environment
 
-RETIRE_AFTER = 500
+RETIRE_AFTER = 2_000
 WALL_SECONDS = 40.0
 BYTES_PER_SECOND = 4 << 20
 START_SECONDS = 120.0
@@ -54,16 +56,25 @@ class Answer:
 
 @dataclass(frozen=True)
 class Crew:
-    """What children are: their module, its word, and a first line that no process list shows."""
+    """What children are: their module, its word, and a first line that no process list shows.
+
+    `more_seconds` is how much longer than others they may take for one file.
+    """
 
     module: str
     word: str
     secret: bytes = field(default=b"", repr=False)
+    more_seconds: float = 0.0
 
 
-def examiners(recipe: ImportRecipe) -> Crew:
-    """Children that read images for an import."""
-    return Crew("site_node.imaging.child", recipe.model_dump_json())
+def examiners(recipe: ImportRecipe, order: bytes, more_seconds: float = 0.0) -> Crew:
+    """Children that read images for an import; `order` is the line of their profile and keys."""
+    return Crew("site_node.imaging.child", recipe.model_dump_json(), order, more_seconds)
+
+
+def framers(recipe: ImportRecipe) -> Crew:
+    """Children that lay the frames of volumes and masks into their scratch file."""
+    return Crew("site_node.imaging.frames", recipe.model_dump_json())
 
 
 class _Child:
@@ -73,6 +84,7 @@ class _Child:
             "TMPDIR": str(work),
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
         }
         words = ["-m", crew.module, str(self.scratch), crew.word]
         self._process = subprocess.Popen(  # noqa: S603 - our own module, argument list, no shell
@@ -85,6 +97,7 @@ class _Child:
         )
         self.job: Job | None = None
         self.done, self.deadline, self._rest = 0, 0.0, b""
+        self._wall_seconds = WALL_SECONDS + crew.more_seconds
         self._begin(crew.secret)
 
     def _begin(self, secret: bytes) -> None:
@@ -108,7 +121,7 @@ class _Child:
 
     def give(self, job: Job, now: float) -> bool:
         """Hand over a file; False when the child is gone."""
-        self.job, self.deadline = job, now + WALL_SECONDS + job.size / BYTES_PER_SECOND
+        self.job, self.deadline = job, now + self._wall_seconds + job.size / BYTES_PER_SECOND
         assert self._process.stdin is not None  # noqa: S101 - opened above
         try:
             told = {"path": os.fsdecode(job.path), "sha256": job.sha256}
@@ -156,8 +169,7 @@ class Pool:
 
     Args:
         work: folder for scratch files.
-        recipe: what images must look like; or
-        crew: another kind of children.
+        crew: what kind of children.
         jobs: how many children.
         clock: seconds that only grow.
     """
@@ -166,13 +178,12 @@ class Pool:
         self,
         *,
         work: Path,
-        recipe: ImportRecipe | None = None,
-        crew: Crew | None = None,
+        crew: Crew,
         jobs: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._work, self._count, self._clock = work, jobs, clock
-        self._crew = crew or examiners(recipe or ImportRecipe())
+        self._crew = crew
         self._children: dict[int, _Child] = {}
         self._second_try: set[int] = set()
 
@@ -250,7 +261,8 @@ class Pool:
         if told is None:
             return self._died(slot, child.death(), selector)
         self._second_try.discard(slot)
-        child.done += 1
+        spent = told.get("reason") == Quarantine.PARSE_MEMORY.value
+        child.done = RETIRE_AFTER if spent else child.done + 1
         images = child.scratch.read_bytes() if told.get("images") else b""
         return Answer(_held(child), told, images, child.scratch)
 

@@ -10,7 +10,10 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import DeclarativeBase
 
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+PRAGMAS = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"),
+    "cache_size=-32768",  # KiB: the tables of a million objects are larger than SQLite's 2 MB
+)
 
 
 class Base(DeclarativeBase):

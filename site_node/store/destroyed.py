@@ -10,15 +10,18 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from site_node.store import mirror, outbox, replies, studies
+from site_node.store import controls, locals, mirror, outbox, points, replies, studies
 from site_node.store.database import Base
 from site_node.store.journal import Sessions, guards
 
 GUARDED = (mirror.MirrorEvidence, mirror.MirrorAlarm, mirror.MirrorEntry)
 PLAIN: tuple[Any, ...] = (
+    controls.ControlRow,
+    locals.LocalRow,
     mirror.MirrorQuorum,
     mirror.MirrorLog,
     outbox.OutboxRow,
+    points.PointRow,
     replies.ReplyRow,
     studies.StudyDecision,
 )

@@ -86,6 +86,23 @@ def read_lines(session: Session, *, study: str | None, limit: int) -> list[Journ
     return list(reversed(session.scalars(query).all()))
 
 
+def lines_of(session: Session, kind: str) -> list[JournalRow]:
+    """Every line of one kind, oldest first."""
+    query = select(JournalRow).where(JournalRow.kind == kind).order_by(JournalRow.id)
+    return list(session.scalars(query).all())
+
+
+def last_id(session: Session) -> int:
+    """Number of the newest line; 0 before there is one."""
+    return int(session.scalar(select(func.max(JournalRow.id))) or 0)
+
+
+def lines_after(session: Session, number: int) -> list[JournalRow]:
+    """Every line after this one, oldest first."""
+    query = select(JournalRow).where(JournalRow.id > number).order_by(JournalRow.id)
+    return list(session.scalars(query).all())
+
+
 def count_lines(session: Session, *, kinds: Iterable[str], study: str | None, since: str) -> int:
     """How many lines of these kinds were written for a study since a time."""
     query = select(func.count()).select_from(JournalRow)

@@ -164,6 +164,15 @@ def mark_sent(session: Session, study: str, note: bytes) -> None:
     )
 
 
+def cosign_again(session: Session, study: str, note: bytes, line: str, time: int) -> None:
+    """Give the mirrored checkpoint another cosignature, and the note as it is shown now."""
+    session.execute(
+        update(MirrorLog)
+        .where(MirrorLog.study == study)
+        .values(note=note, cosignature=line, cosigned_at=time, sent=False)
+    )
+
+
 def keep_quorum(session: Session, *, study: str, size: int, note: bytes) -> None:
     """Keep a checkpoint that a quorum cosigned."""
     session.merge(MirrorQuorum(study=study, size=size, note=note))

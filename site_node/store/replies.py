@@ -39,3 +39,9 @@ def find_replies(
         ReplyRow.model_sha256 == model_sha256, ReplyRow.dataset_version == dataset_version
     )
     return list(session.scalars(query.order_by(ReplyRow.round.desc())).all())
+
+
+def rows_of_kind(session: Session, study: str, kind: str) -> list[ReplyRow]:
+    """Every answer of one kind."""
+    query = select(ReplyRow).where(ReplyRow.study == study, ReplyRow.kind == kind)
+    return list(session.scalars(query.order_by(ReplyRow.round)).all())

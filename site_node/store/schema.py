@@ -19,13 +19,23 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from compliance.errors import NotReady
 from site_node.store import (
+    cleaned,
+    controls,
     counts,
     destroyed,
     egress,
+    geometry,
     journal,
+    locals,
+    masking,
+    masks,
     mirror,
     objects,
     outbox,
+    points,
+    predictions,
+    privacy,
+    questions,
     replies,
     samples,
     shards,
@@ -35,12 +45,14 @@ from site_node.store import (
 from site_node.store.database import Base, durable
 
 TABLES = (
-    *(counts, destroyed, egress, journal, mirror, objects),
-    *(outbox, replies, samples, shards, studies, versions),
+    *(cleaned, controls, counts, destroyed, egress, geometry, journal, locals, masking, masks),
+    *(mirror, objects, outbox, points, predictions, privacy, questions, replies, samples, shards),
+    studies,
+    versions,
 )
 """Modules that declare tables: all of them are known before one is made."""
 
-HEAD = "0002"
+HEAD = "0011"
 """Newest revision of `migrations/versions`; a test compares."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from site_node.store.database import Base
@@ -53,6 +53,27 @@ def signed_in(session: Session, study: str) -> list[StudyDecision]:
 def decide(session: Session, decision: StudyDecision) -> None:
     """Keep the newest answer to a charter."""
     session.merge(decision)
+
+
+def claim_telling(session: Session, decision: StudyDecision) -> bool:
+    """Mark an answer as told; False when it was told already, or is another answer by now.
+
+    The command and the node that serves are two processes: only one of them tells it.
+    """
+    query = update(StudyDecision).where(
+        StudyDecision.charter_id == decision.charter_id,
+        StudyDecision.state == decision.state,
+        StudyDecision.sent.is_(False),
+    )
+    result = session.execute(query.values(sent=True))
+    return isinstance(result, CursorResult) and result.rowcount == 1
+
+
+def recalled(charter_id: str, study: str, text: bytes, line: str, at: str) -> StudyDecision:
+    """A yes that only the log still holds: this hospital's own signature under entry 0."""
+    return StudyDecision(
+        charter_id=charter_id, study=study, state=SIGNED, text=text, line=line, at=at, sent=True
+    )
 
 
 def keep_document(session: Session, sha256: str, data: bytes) -> None:

@@ -8,14 +8,23 @@ from __future__ import annotations
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from site_node.store.cleaned import ActionsRow, CleanedRow
+from site_node.store.controls import ControlRow
 from site_node.store.counts import CountRow
+from site_node.store.geometry import GeometryRow
+from site_node.store.locals import LocalRow
+from site_node.store.masks import MaskRow
 from site_node.store.objects import ObjectRow
+from site_node.store.predictions import PredictionDoneRow
 from site_node.store.replies import ReplyRow
 from site_node.store.samples import SampleRow
 from site_node.store.shards import ShardRow
 from site_node.store.versions import VersionRow
 
-TABLES = (CountRow, ObjectRow, SampleRow, ShardRow, VersionRow, ReplyRow)
+TABLES = (
+    *(ActionsRow, CleanedRow, ControlRow, CountRow, GeometryRow, LocalRow, MaskRow, ObjectRow),
+    *(SampleRow, ShardRow, VersionRow, ReplyRow, PredictionDoneRow),
+)
 
 
 def forget(sessions: sessionmaker[Session]) -> int:

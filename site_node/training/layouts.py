@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ import torch
 from torch import nn
 
 from compliance import canonical
-from compliance.records.layout import layout_for
-from compliance.records.recipe import read_recipe
+from compliance.records.families import FAMILIES, FLAT
+from compliance.records.layout import layout_file
+from compliance.records.recipe import network_layout, read_recipe
 from site_node.training.networks import NETWORKS, build
 
-CHANNELS = (1, 3)
 _ONE_CLASS, _OTHER = 1, 5
 
 
@@ -33,7 +34,7 @@ def folder(kind: str) -> Path:
     return Path(str(resources.files("compliance.records").joinpath(kind)))
 
 
-def template(network: str, channels: int) -> dict[str, Any]:
+def template(network: str, channels: int, dims: int = FLAT) -> dict[str, Any]:
     """Describe a network's values for any number of outputs.
 
     Two builds with different numbers of outputs are compared: an axis that follows the number is
@@ -41,10 +42,23 @@ def template(network: str, channels: int) -> dict[str, Any]:
 
     Returns:
         `{"v", "network", "channels", "entries": [{"name", "shape", "role", "init"}]}`, parameters
-        first, each section sorted by the bytes of its names.
+        first, each section sorted by the bytes of its names; `dims` where it is for volumes.
     """
-    one = build(network, {}, channels=channels, outputs=_ONE_CLASS)
-    other = build(network, {}, channels=channels, outputs=_OTHER).state_dict()
+
+    def made(outputs: int) -> nn.Module:
+        return build(network, {}, channels=channels, outputs=outputs, dims=dims)
+
+    told = {"v": 1, "network": network, "channels": channels, "entries": entries_of(made)}
+    return told if dims == FLAT else told | {"dims": dims}
+
+
+def entries_of(made: Callable[[int], nn.Module]) -> list[dict[str, Any]]:
+    """Describe the values of a network for any number of outputs.
+
+    Args:
+        made: builds the network for so many outputs.
+    """
+    one, other = made(_ONE_CLASS), made(_OTHER).state_dict()
     starts = _starts(one)
     params = {name for name, _ in one.named_parameters()}
     entries = [
@@ -58,7 +72,7 @@ def template(network: str, channels: int) -> dict[str, Any]:
         if value.is_floating_point()
     ]
     entries.sort(key=lambda entry: (entry["role"] != "param", str(entry["name"]).encode()))
-    return {"v": 1, "network": network, "channels": channels, "entries": entries}
+    return entries
 
 
 def _shape(value: torch.Tensor, other: torch.Tensor) -> list[int | str]:
@@ -83,7 +97,9 @@ def _starts(network: nn.Module) -> dict[str, dict[str, Any]]:
 def _start(module: nn.Module, name: str, value: torch.Tensor) -> dict[str, Any]:
     if name == "bias":
         return {"kind": "const", "value": "0"}
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return _uniform(math.sqrt(6 / (value[:, 0].numel())))
+    if isinstance(module, nn.Conv2d | nn.Conv3d):
         return _uniform(math.sqrt(6 / value[0].numel()))
     if isinstance(module, nn.Linear):
         return _uniform(1 / math.sqrt(value[0].numel()))
@@ -99,14 +115,14 @@ def _start_of_buffer(name: str) -> dict[str, Any]:
 
 
 def template_files() -> dict[Path, bytes]:
-    """Return the layout template of every network, for images of 1 and of 3 channels."""
+    """Return the layout template of every network, for every form in which it may be asked for."""
     return {
-        folder("layouts") / f"{network}-c{channels}.json": canonical.encode(
-            template(network, channels)
+        folder("layouts") / layout_file(network, channels, dims): canonical.encode(
+            template(network, channels, dims)
         )
         + b"\n"
         for network in NETWORKS
-        for channels in CHANNELS
+        for channels, dims in FAMILIES[network].layouts()
     }
 
 
@@ -116,8 +132,8 @@ def recipe_files() -> dict[Path, bytes]:
     for path in sorted(folder("recipes").glob("*.json")):
         document = json.loads(path.read_bytes())
         recipe = read_recipe(document)
-        layout = layout_for(recipe.network.name, recipe.preprocessing.channels, recipe.outputs)
-        files[path] = canonical.encode({**document, "layout_sha256": layout.sha256}) + b"\n"
+        named = {**document, "layout_sha256": network_layout(recipe).sha256}
+        files[path] = canonical.encode(named) + b"\n"
     return files
 
 

@@ -18,10 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from compliance.errors import NotReady, Refused
-from compliance.records.recipe import Optimiser, Recipe
-from site_node.training.augmentation import augment
+from compliance.records.recipe import Recipe
+from compliance.records.training import Optimiser
+from compliance.rules.noise import refused_noise
+from site_node.training.augmentation import augment, augment_both
 from site_node.training.datasets import IntArray, Split
 from site_node.training.losses import loss_of
+from site_node.training.patches import cut
+from site_node.training.scaffold import Shift, check_scaffold
 
 Progress: TypeAlias = Callable[[str, float], None]
 
@@ -49,12 +53,13 @@ def check_supported(recipe: Recipe) -> None:
     """Refuse what this version cannot train, before any image is read.
 
     Raises:
-        Refused: differential privacy or SCAFFOLD is asked for.
+        Refused: noise by a network that cannot train with it, or SCAFFOLD with what it is not
+            defined for.
     """
-    if recipe.dp is not None:
-        raise Refused("recipe.dp", found="dp", agreed="null: not in this version")
-    if recipe.local.scaffold:
-        raise Refused("recipe.scaffold", found=True, agreed="false: not in this version")
+    reason = refused_noise(recipe) if recipe.dp is not None else None
+    if reason:
+        raise Refused("recipe.dp", recipe.network.name, sentence=f"No noise here: {reason}.")
+    check_scaffold(recipe)
 
 
 def train(
@@ -65,6 +70,7 @@ def train(
     seed: int,
     rounds: int = 1,
     progress: Progress | None = None,
+    shift: Shift | None = None,
 ) -> int:
     """Train a network in place for as long as the recipe says; return the steps taken.
 
@@ -75,10 +81,13 @@ def train(
         seed: order of the cases, augmentation and dropout.
         rounds: how many rounds' worth of training in a row (for baselines).
         progress: told the share that is done after each step.
+        shift: SCAFFOLD's part in each step.
 
     Raises:
         NotReady: the loss is no longer a number.
     """
+    if recipe.dp is not None:
+        raise Refused("recipe.dp", sentence="A recipe with noise never trains without it.")
     plan = _plan(len(split), recipe, rounds)
     loss = loss_of(recipe, split.labels())
     optimiser = _optimiser(network, recipe.optimiser)
@@ -86,16 +95,29 @@ def train(
     draws = torch.Generator().manual_seed(seed)
     network.train()
     for step, places in enumerate(_orders(len(split), recipe.local.batch, plan, seed)):
-        images, labels = split.take(places)
+        images, labels = changed(*split.take(places), recipe, draws)
         optimiser.zero_grad()
-        value = loss(network(augment(images, recipe.augment, draws)), labels)
+        value = loss(network(images), labels)
         _check_finite(value)
         value.backward()
         pull.add()
+        if shift is not None:
+            shift.add()
         optimiser.step()
         if progress is not None:
             progress("training", (step + 1) / plan)
     return plan
+
+
+def changed(
+    images: Tensor, labels: Tensor, recipe: Recipe, draws: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change a batch as the recipe says; a mask is cut and moves with its image."""
+    if not recipe.draws:
+        return augment(images, recipe.augment, draws), labels
+    images, masks = cut(images, labels, recipe.preprocessing.patch, draws)
+    images, moved = augment_both(images, masks, recipe.augment, draws)
+    return images, masks if moved is None else moved
 
 
 class _Pull:

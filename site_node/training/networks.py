@@ -2,8 +2,8 @@
 
 Group normalisation everywhere: batch statistics of one hospital do not fit the next, they travel
 badly as numbers and they say something about single batches. No module computes in place; only
-MONAI's ResNets add their residual in place, which is why they never train with differential
-privacy.
+MONAI's ResNets and SegResNet add their residual in place, which is why they never train with
+differential privacy. What each may be asked for stands in `compliance.records.families`.
 
 Source: design/federation.md §7.
 """
@@ -11,15 +11,24 @@ Source: design/federation.md §7.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from compliance.errors import Refused
+from compliance.records.families import FLAT
+from compliance.records.form import BOUNDS, arguments_of
+from site_node.training import segmenters
+from site_node.training.segmenters import (
+    GROUP_NORM,
+    GROUPS,
+    RELU,
+    without_batch_statistics,
+)
 
-GROUPS = 8
-GROUP_NORM = ("group", {"num_groups": GROUPS})
+Builder: TypeAlias = Callable[..., nn.Module]
 
 
 class SmallCnn(nn.Module):
@@ -47,15 +56,15 @@ class SmallCnn(nn.Module):
         return self.head(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
 
 
-def _densenet(channels: int, outputs: int) -> nn.Module:
+def _densenet(channels: int, outputs: int, dims: int) -> nn.Module:
     from monai.networks.nets.densenet import DenseNet121  # slow to import: only when it is named
 
     return DenseNet121(
-        spatial_dims=2,
+        spatial_dims=dims,
         in_channels=channels,
         out_channels=outputs,
         norm=GROUP_NORM,
-        act=("relu", {"inplace": False}),
+        act=RELU,
     )
 
 
@@ -87,54 +96,64 @@ def _resnet(name: str) -> Callable[[int, int], nn.Module]:
             shortcut_type="B",
             bias_downsample=False,
         )
-        return _mended(network)
+        return without_batch_statistics(network)  # MONAI hands `norm` and `act` to no block
 
     return build_one
 
 
-def _mended(network: nn.Module) -> nn.Module:
-    """Replace batch by group normalisation: MONAI's ResNet hands `norm` and `act` to no block."""
-    for parent in list(network.modules()):
-        if isinstance(parent, nn.ReLU):
-            parent.inplace = False
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, nn.GroupNorm(GROUPS, child.num_features))
-    return network
+def _flat(build_one: Callable[[int, int], nn.Module]) -> Builder:
+    """A network that is for images only."""
+
+    def build_flat(channels: int, outputs: int, dims: int) -> nn.Module:
+        if dims != FLAT:
+            raise Refused("recipe.network", found=f"{dims}D", agreed="images (2D)")
+        return build_one(channels, outputs)
+
+    return build_flat
 
 
-NETWORKS: Mapping[str, Callable[[int, int], nn.Module]] = {
-    "cnn2d_small": SmallCnn,
+NETWORKS: Mapping[str, Builder] = {
+    "cnn2d_small": _flat(SmallCnn),
     "densenet121_gn": _densenet,
-    "efficientnet_b0_gn": _efficientnet,
-    "resnet18": _resnet("resnet18"),
-    "resnet50": _resnet("resnet50"),
+    "efficientnet_b0_gn": _flat(_efficientnet),
+    "resnet18": _flat(_resnet("resnet18")),
+    "resnet50": _flat(_resnet("resnet50")),
+    "unet_gn": segmenters.unet,
+    "basic_unet": segmenters.basic_unet,
+    "vnet": segmenters.vnet,
+    "segresnet": segmenters.segresnet,
 }
-"""Network name to builder (image channels, outputs); what is not here cannot be trained."""
-
-SMALLEST_SIDE: Mapping[str, int] = {
-    "cnn2d_small": 8,
-    "densenet121_gn": 32,
-    "efficientnet_b0_gn": 32,
-    "resnet18": 16,
-    "resnet50": 16,
-}
+"""Network name to builder (channels, outputs, dimensions); what is not here cannot be trained."""
 
 
-def build(name: str, params: Mapping[str, Any], *, channels: int, outputs: int) -> nn.Module:
+def build(
+    name: str, params: Mapping[str, Any], *, channels: int, outputs: int, dims: int = FLAT
+) -> nn.Module:
     """Build a network of the closed table with arbitrary weights.
 
     Args:
         name: a key of `NETWORKS`.
-        params: parameters of the recipe; this version knows none.
+        params: parameters of the recipe, as `compliance.records.form.BOUNDS` allows them.
         channels: channels of an image, 1 or 3.
         outputs: number of logits, 1 for a binary task.
+        dims: 2 for images, 3 for volumes.
 
     Raises:
-        Refused: the network or one of its parameters is not in the table.
+        Refused: the network or one of its parameters is not in the table, or not for volumes.
     """
     if name not in NETWORKS:
         raise Refused("recipe.network", found=name, agreed=", ".join(sorted(NETWORKS)))
     if params:
+        return _with_params(name, params)(channels, outputs, dims)
+    return NETWORKS[name](channels, outputs, dims)
+
+
+def _with_params(name: str, params: Mapping[str, Any]) -> Callable[..., nn.Module]:
+    """A builder for a network of other widths or depths than the table's."""
+    if name not in BOUNDS:
         raise Refused("recipe.network", found=", ".join(sorted(params)), agreed="no parameter")
-    return NETWORKS[name](channels, outputs)
+    try:
+        given = arguments_of(name, params)
+    except ValueError as error:
+        raise Refused("recipe.network", sentence=f"{error}.") from None
+    return partial(NETWORKS[name], **given)

@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from torch import nn
 
+from compliance.errors import Refused
 from compliance.records.layout import Layout
+from compliance.records.measures import GAIN, LOCAL, MOVED
 from compliance.records.recipe import Recipe
+from site_node.training.brought import brought_network
 from site_node.training.datasets import Curated, Split, check_fit, open_dataset
-from site_node.training.evaluation import Claims, measure, score_patients
 from site_node.training.learning import Progress, check_supported, repeatable, train
+from site_node.training.linear import linear_network
+from site_node.training.measuring import Measured, Measuring, Points, Terms
 from site_node.training.networks import build
+from site_node.training.privacy import check_noise, train_with_noise
+from site_node.training.profiles import Profile, profile_of
+from site_node.training.scaffold import Shift
+from site_node.training.staying import Whole
 from site_node.training.vectors import FloatArray, difference, load, pack, start_vector
+from site_node.training.work import Noise
 
-Measured: TypeAlias = tuple[str, str, Claims]
-
-HELD_OUT = ("validation", "test")
-LOCAL = "local."
+ALONE = (LOCAL, GAIN)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,12 @@ class Job:
         metrics: the names the charter allows.
         min_cell: smallest count that may leave.
         baseline_rounds: with `evaluate`: train a local-only model for that many rounds as well.
+        noise: what the privacy account has reserved for `train`; None without noise.
+        control: SCAFFOLD's control variate, float32, shape (layout.count,).
+        points: thresholds that are frozen already, by kind of model.
+        choose: whether the incoming model was trained, so that its threshold may be chosen now.
+        registered_dir: folder of the version that was registered first, where another is in force.
+        layers: what stays here of the network, float32; empty before the first training.
     """
 
     op: Literal["train", "evaluate"]
@@ -55,17 +67,35 @@ class Job:
     metrics: Sequence[str]
     min_cell: int
     baseline_rounds: int | None = None
+    noise: Noise | None = None
+    control: FloatArray | None = None
+    points: Points = field(default_factory=dict)
+    choose: bool = False
+    registered_dir: Path | None = None
+    layers: FloatArray | None = None
+
+    def terms(self) -> Terms:
+        """What was agreed about measuring."""
+        return Terms(self.recipe, self.metrics, self.min_cell, self.points, self.choose)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the gate may let out: the update, counts and values; `n` counts training images."""
+    """What the gate may let out: the update, counts and values.
+
+    `n` counts training images; with noise their patients. `points` are thresholds that were chosen
+    in this job, to be frozen; `profiles` the registered and the present dataset in numbers.
+    `layers` never leave the hospital.
+    """
 
     delta: FloatArray | None
     n: int
     patients: int
     steps: int
     metrics: list[Measured] = field(default_factory=list)
+    points: Points = field(default_factory=dict)
+    profiles: tuple[Profile, Profile] | None = None
+    layers: FloatArray | None = None
 
 
 def handle(job: Job, progress: Progress | None = None) -> Result:
@@ -77,7 +107,12 @@ def handle(job: Job, progress: Progress | None = None) -> Result:
         Malformed: vector and layout do not fit the network.
     """
     check_supported(job.recipe)
-    return handle_on(open_dataset(job.dataset_dir), job, progress)
+    data = open_dataset(job.dataset_dir)
+    done = handle_on(data, job, progress)
+    if job.registered_dir is None or not set(MOVED) & set(job.metrics):
+        return done
+    before = open_dataset(job.registered_dir)
+    return replace(done, profiles=(profile_of(before, job.recipe), profile_of(data, job.recipe)))
 
 
 def handle_on(data: Curated, job: Job, progress: Progress | None = None) -> Result:
@@ -86,62 +121,78 @@ def handle_on(data: Curated, job: Job, progress: Progress | None = None) -> Resu
     check_fit(data, job.recipe)
     with repeatable(job.seed, job.recipe.threads):
         network = network_of(job.recipe)
-        load(network, job.layout, job.vector)
-        metrics = evaluate(network, data, job, phase="before_training")
+        whole = Whole.of(job.recipe, job.layout)
+        load(network, whole.layout, whole.joined(job.vector, job.layers))
+        measuring = Measuring(data, job.terms())
+        metrics = measuring.model(network, phase="before_training")
         training = Split(data, "train", job.recipe)
-        delta, steps = None, 0
+        delta, steps, layers = None, 0, None
         if job.op == "train":
-            steps = train(network, training, job.recipe, seed=job.seed, progress=progress)
-            delta = difference(pack(network, job.layout), job.vector)
+            steps = _train(network, training, job, progress)
+            shared, layers = whole.parted(pack(network, whole.layout))
+            delta = difference(shared, job.vector)
         elif job.baseline_rounds:
-            metrics += _baseline(data, training, job, progress)
-    return Result(delta, len(training), len(set(training.patients())), steps, metrics)
+            metrics += _baseline(measuring, training, job, progress)
+    patients = len(set(training.patients()))
+    n = patients if job.noise else len(training)  # the unit of the noise is the patient
+    return Result(delta, n, patients, steps, metrics, measuring.chosen, layers=layers)
+
+
+def _train(network: nn.Module, training: Split, job: Job, progress: Progress | None) -> int:
+    """Train as the recipe says, with the noise that was reserved or without any."""
+    check_noise(job.recipe, job.noise)
+    if job.noise is not None:
+        return train_with_noise(network, training, job.recipe, job.noise, progress=progress)
+    shift = _shift(network, job)
+    return train(network, training, job.recipe, seed=job.seed, progress=progress, shift=shift)
+
+
+def _shift(network: nn.Module, job: Job) -> Shift | None:
+    """SCAFFOLD's part in the steps; a charter that says SCAFFOLD must not get FedAvg."""
+    if not job.recipe.local.scaffold:
+        return None
+    if job.control is None:
+        raise Refused("recipe.scaffold", found="no control variate", agreed="one for the round")
+    return Shift(network, job.layout, job.control)
 
 
 def network_of(recipe: Recipe) -> nn.Module:
-    """Build the recipe's network with arbitrary weights."""
+    """Build the recipe's network with arbitrary weights.
+
+    Raises:
+        Refused: no such network, or its package was not admitted in this process.
+    """
+    if recipe.tabular:
+        return linear_network(recipe)
+    if recipe.package is not None:
+        return brought_network(recipe)
     return build(
         recipe.network.name,
         recipe.network.params,
         channels=recipe.preprocessing.channels,
         outputs=recipe.outputs,
+        dims=recipe.dims,
     )
 
 
-def evaluate(
-    network: nn.Module, data: Curated, job: Job, *, phase: str, prefix: str = ""
-) -> list[Measured]:
-    """Measure a model on every held-out split that has cases; only names of the charter."""
-    found: list[Measured] = []
-    for name in HELD_OUT:
-        split = Split(data, name, job.recipe)
-        if not len(split):
-            continue
-        scored = score_patients(network, split, job.recipe)
-        values = measure(
-            scored, job.recipe, min_cell=job.min_cell, names=job.metrics, prefix=prefix
-        )
-        if values:
-            found.append((phase, name, values))
-    return found
-
-
 def _baseline(
-    data: Curated, training: Split, job: Job, progress: Progress | None
+    measuring: Measuring, training: Split, job: Job, progress: Progress | None
 ) -> list[Measured]:
     """Train what this hospital could have had alone, equally long; the model stays here."""
-    if not any(name.startswith(LOCAL) for name in job.metrics):
-        return []
+    if job.recipe.dp is not None or not any(name.startswith(ALONE) for name in job.metrics):
+        return []  # trained without noise, its values would tell of training cases
     seed = baseline_seed(job.recipe.seed)
     alone = network_of(job.recipe)
-    load(alone, job.layout, start_vector(job.layout, seed))
+    layout = Whole.of(job.recipe, job.layout).layout
+    load(alone, layout, start_vector(layout, seed))
     train(
         *(alone, training, job.recipe),
         seed=seed,
         rounds=job.baseline_rounds or 1,
         progress=progress,
     )
-    return evaluate(alone, data, job, phase="after_training", prefix=LOCAL)
+    found = measuring.model(alone, phase="after_training", kind=LOCAL)
+    return found + measuring.leads(LOCAL, phase="after_training")
 
 
 def baseline_seed(seed: int) -> int:

@@ -25,9 +25,11 @@ import numpy as np
 
 from compliance.errors import ConsiliumError, Refused
 from compliance.records.recipe import layout_of, read_recipe
+from site_node.training.brought import admit
 from site_node.training.frames import receive_frame, send_frame
 from site_node.training.session import Job, handle
-from site_node.training.work import Done, Progress, Work, header_of, refusal_of
+from site_node.training.sweeping import sweep
+from site_node.training.work import Done, Noise, Progress, Work, header_of, raw_of, refusal_of
 
 SPARE_SECONDS = 30.0
 TELL_SECONDS = 1.0
@@ -45,19 +47,41 @@ def do(work: Work, vector: bytes | memoryview, progress: Progress | None) -> Don
         Refused, NotReady, Malformed: as the training says.
     """
     recipe = read_recipe(dict(work.recipe))
+    admit(Path(work.home), recipe)
+    values = np.frombuffer(vector, dtype="<f4").astype(np.float32)
+    layout = layout_of(recipe)
+    model, control = np.split(values, 2) if work.control else (values, None)
+    model, layers = np.split(model, [layout.count]) if work.layers else (model, None)
     job = Job(
-        op=work.op,
+        op="train" if work.op == "train" else "evaluate",
         recipe=recipe,
-        layout=layout_of(recipe),
-        vector=np.frombuffer(vector, dtype="<f4").astype(np.float32),
+        layout=layout,
+        vector=model,
         dataset_dir=Path(work.dataset_dir),
         seed=work.seed,
         metrics=list(work.metrics),
         min_cell=work.min_cell,
         baseline_rounds=work.baseline_rounds,
+        noise=None if work.noise is None else Noise(**work.noise),
+        control=control,
+        points=work.points,
+        choose=work.choose,
+        registered_dir=None if work.registered_dir is None else Path(work.registered_dir),
+        layers=layers,
     )
+    if work.sweep is not None:
+        swept = sweep(job, **work.sweep, progress=progress)
+        return Done(swept.deltas, swept.n, swept.steps, counts=[list(row) for row in swept.counts])
     result = handle(job, progress)
-    return Done(result.delta, result.n, result.steps, list(result.metrics))
+    return Done(
+        result.delta,
+        result.n,
+        result.steps,
+        list(result.metrics),
+        dict(result.points),
+        result.profiles,
+        layers=result.layers,
+    )
 
 
 def serve_one(line: socket.socket) -> None:
@@ -67,8 +91,7 @@ def serve_one(line: socket.socket) -> None:
     timer = _last_resort(work.seconds + SPARE_SECONDS)
     try:
         done = do(work, vector, _teller(line))
-        raw = b"" if done.delta is None else done.delta.astype("<f4", copy=False).tobytes()
-        send_frame(line, header_of(done), raw)
+        send_frame(line, header_of(done), raw_of(done))
     except HungUp:
         return
     except MemoryError as error:

@@ -19,7 +19,7 @@ from docs.commands import Command, commands
 from docs.generate import PAGES
 from hub.services.drafts import KEYS
 from hub.settings import Settings as HubSettings
-from site_node.gate import doctor, line
+from site_node.gate import doctor, line, neighbours
 from site_node.settings import Settings as SiteSettings
 from tests.factories import DATASET, RESEARCHER
 from tests.hub.house import NAMES, House, key_of
@@ -41,7 +41,7 @@ PACKAGES = ("compliance", "site_node", "hub", "dashboard")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 WITHOUT_WORDS = 3
 
-GROUPS = "site|hub|study|dashboard|audit"
+GROUPS = "site|hub|study|recipe|dashboard|audit"
 LINE = re.compile(rf"(?:^|[\s`/])consilium ((?:{GROUPS})\b[^`\n#…|]*)", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -144,7 +144,7 @@ def test_every_quarantine_reason_is_explained_to_hospital_it() -> None:
 
 def test_every_code_of_the_doctor_is_explained_to_hospital_it() -> None:
     """Whoever reads the doctor's line finds its code in the guide."""
-    source = Path(doctor.__file__).read_text()
+    source = Path(doctor.__file__).read_text() + Path(neighbours.__file__).read_text()
     codes = set(re.findall(r'(?:Check\(|code if isinstance\(.*\) else)\s*"(\w+)"', source))
     codes |= set(re.findall(r'(?:Shut|Untrusted)\(\s*"(\w+)"', Path(line.__file__).read_text()))
     assert len(codes) > 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,11 @@ def test_tests_skip_only_through_needs() -> None:
         text = path.read_text()
         for word in ("pytest.skip", "importorskip", "mark.skip", "unittest.skip"):
             assert word not in text, f"{path.relative_to(ROOT)} skips by {word}"
+
+
+def test_every_benchmark_still_fits_what_it_measures() -> None:
+    """They are run on demand only: a name that moved would be noticed months later."""
+    names = sorted(path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py"))
+    modules = [importlib.import_module(f"tests.benchmarks.{name}") for name in names]
+
+    assert all(callable(getattr(module, "main", None)) for module in modules if module.__doc__)

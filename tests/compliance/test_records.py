@@ -88,7 +88,14 @@ def bodies() -> dict[str, dict[str, Any]]:
         | found
         | {
             "charter.amended": {"charter": make.charter(), "previous": model},
+            "coalition.measured": make.coalitions(),
             "dataset.withdrawn": {"dataset": "cxr", "reason": "consent"},
+            "mask.key": {"public": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
+            "round.unmasking": {
+                "round": 1,
+                "alive": {"a.example": model},
+                "gone": ["b.example"],
+            },
             "release.refused": {"model_sha256": model, "reason": "leak_test"},
             "model.recalled": {"model_sha256": model, "reason": "safety", "replaced_by": None},
         }

@@ -9,7 +9,9 @@ import pytest
 
 from compliance import canonical
 from compliance.errors import Malformed, NotReady
+from compliance.records.families import SIDES, misfit
 from compliance.records.layout import Layout, layout_for, model_sha256, read_layout
+from compliance.records.measures import DRAWN, SCORED, measures_of, names_of
 from compliance.records.order import Order
 from compliance.records.recipe import (
     Recipe,
@@ -189,3 +191,89 @@ def test_an_order_travels_in_one_form() -> None:
             Order.parse(canonical.encode(wrong))
     with pytest.raises(Malformed):
         Order.parse(data + b" ")
+
+
+MASKS: dict[str, Any] = {
+    "task": "segmentation", "loss": "dice_ce", "classes": ["lesion"], "class_weights": "none",
+    "network": {"name": "unet_gn", "params": {}}, "family": "unet_gn",
+}  # fmt: skip
+
+
+def masks(**changes: Any) -> dict[str, Any]:
+    """A recipe of masks on images of 64 x 64; parts of `preprocessing` and `local` may differ."""
+    plain = make.recipe_document() | MASKS
+    told = {"size": [64, 64], **changes.pop("preprocessing", {})}
+    plain["preprocessing"] = plain["preprocessing"] | told
+    plain["local"] = plain["local"] | changes.pop("local", {})
+    return plain | changes
+
+
+def test_a_recipe_of_masks_answers_for_what_is_in_no_class_too() -> None:
+    """One class makes two outputs; a third side makes it a recipe of volumes."""
+    flat, solid = read_recipe(masks()), read_recipe(masks(preprocessing={"size": [32, 64, 64]}))
+    assert (flat.outputs, flat.dims, flat.kind) == (2, 2, "segmentation")
+    assert (solid.outputs, solid.dims) == (2, 3)
+    base = shipped()["unet"]
+    made = with_changes(base, {"preprocessing": {"size": [32, 64, 64]}})
+    assert layout_of(made).sha256 == made.layout_sha256 != base.layout_sha256
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        masks(class_weights="balanced"),
+        masks(loss="bce"),
+        masks(task="binary", loss="bce", classes=["a", "b"]),
+        masks(network={"name": "cnn2d_small", "params": {}}),
+        masks(preprocessing={"size": [60, 64]}),
+        masks(preprocessing={"size": [8, 64]}),
+        masks(preprocessing={"size": [64]}),
+        masks(preprocessing={"patch": [128, 64]}),
+        masks(preprocessing={"patch": [16, 16, 16]}),
+        masks(preprocessing={"patch": [60, 60]}),
+        masks(preprocessing={"size": [4096, 4096]}, local={"batch": 64}),
+        masks(preprocessing={"size": [32, 64, 64], "channels": 3}),
+        make.recipe_document()
+        | {"preprocessing": make.recipe_document()["preprocessing"] | {"patch": [16, 16]}},
+    ],
+)
+def test_what_a_family_cannot_do_is_refused_before_it_is_registered(
+    document: dict[str, Any],
+) -> None:
+    """A side that does not divide, a batch without bounds, another task, a patch outside."""
+    with pytest.raises(Malformed):
+        read_recipe(document)
+
+
+def test_a_recipe_without_a_patch_has_no_such_field() -> None:
+    """Documents that were registered before keep their bytes, and so their hash."""
+    assert "patch" not in read_recipe(masks()).plain()["preprocessing"]
+    told = read_recipe(masks(preprocessing={"patch": [32, 32]}))
+    assert told.plain()["preprocessing"]["patch"] == [32, 32]
+    assert parse_recipe(told.encode()) == told
+    assert told.preprocessing.seen == [32, 32]
+
+
+def test_a_family_that_is_not_in_the_table_brings_its_own_bounds() -> None:
+    """A consortium's own network is bounded by its package, and its layout by being installed."""
+    own = read_recipe(masks(network={"name": "own_net", "params": {}}, family="own_net"))
+    with pytest.raises(NotReady):
+        layout_of(own)
+
+
+def test_measures_follow_the_task_and_fit_into_a_charter() -> None:
+    """Masks are measured by overlap, class by class while there is room for the names."""
+    assert names_of("binary", ["a", "b"], baseline=False) == list(SCORED)
+    assert names_of("segmentation", ["a"], baseline=True)[:4] == [*DRAWN, "local.dice"]
+    assert "local.dice.b" in names_of("segmentation", ["a", "b"], baseline=True)
+    many = names_of("segmentation", [f"c{n}" for n in range(60)], baseline=False)
+    assert many == list(DRAWN)
+    assert measures_of("multilabel") == SCORED
+
+
+def test_what_a_recipe_wants_of_a_shape_is_said_when_it_is_not_so() -> None:
+    """The same question is asked before the signature and before the training."""
+    assert misfit([1, 8, 8], dims=2, channels=3) is None
+    assert misfit([1, 4, 8, 8], dims=2, channels=1) == SIDES[2]
+    assert misfit([1, 8, 8], dims=1, channels=1) == "1 sides"
+    assert misfit([2, 8, 8], dims=2, channels=3) == "3 channels"

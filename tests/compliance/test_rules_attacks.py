@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from compliance.rules.verdict import Verdict
+from compliance.rules.verdict import ALLOWED, Verdict
 from compliance.rules.words import FOLD
 from compliance.signing.keys import COSIGNATURE
 from compliance.signing.note import parse, seal
 from tests import factories as make
+from tests import sweeps
+from tests.compliance.test_rules_masking import LIES
 from tests.simulator import HUB, Federation, refused
 
 EAST, NORTH, SOUTH, WEST = make.NAMES
@@ -103,6 +105,16 @@ def resume(world: Federation, *sites: str) -> Verdict:
     """These hospitals lift the stop."""
     signers = tuple(f"{site}/institution" for site in sites)
     return world.say("study.resumed", {"stopped": world.state.stopped}, signers[0], signers=signers)
+
+
+def moved_threshold(second: str) -> Verdict:
+    """A hospital tells its threshold, and another one a round later."""
+    names = {"primary": "auroc", "metrics": ["auroc", "threshold"], "subgroups": []}
+    world = Federation(evaluation=names).opened()
+    alone = {"low": None, "high": None}
+    assert report(world, values={"threshold": make.value(value="0.47", **alone)}) == ALLOWED
+    assert report(world, values={"threshold": make.value(value="0.470", **alone)}) == ALLOWED
+    return report(world, values={"threshold": make.value(value=second, **alone)})
 
 
 def report(world: Federation, **changes: Any) -> Verdict:
@@ -253,6 +265,11 @@ ATTACKS: list[tuple[str, str, Attack]] = [
     ("amend.previous", "joining an old version",
      lambda w: w.say("site.joined", {"charter": OTHER}, f"{NORTH}/institution")),
     ("amend.fixed", "another start model", lambda w: amend(w, initial_model_sha256=OTHER)),
+    (
+        "amend.fixed",
+        "another origin of it",
+        lambda w: amend(w, start_model={"source": "file", "sha256": OTHER}),
+    ),
     ("amend.fixed", "another log key", lambda w: amend(
         w, log_key=make.vkey(make.ORIGIN, generation=1))),
     ("amend.cap", "a cap raised over a hospital's head", lambda w: amend(
@@ -424,6 +441,7 @@ ATTACKS: list[tuple[str, str, Attack]] = [
      lambda w: report(w.opened(), values={"auroc": make.value(positives=196)})),
     ("metric.floor", "a value whose count is hidden",
      lambda w: report(w.opened(), values={"auroc": make.value(n=None, positives=None)})),
+    ("metric.frozen", "a threshold that moves with the results", lambda w: moved_threshold("0.4")),
     ("metric.phase", "training outside a round", lambda w: report(w.opened(), round=None)),
     ("metric.phase", "a round that never was", lambda w: report(w.opened(), round=2)),
     ("metric.phase", "on the market before the release",
@@ -512,8 +530,29 @@ ATTACKS: list[tuple[str, str, Attack]] = [
     ("contribution.range", "rounds backwards",
      lambda w: measure(w.play_round().play_round(), from_round=2, to_round=1)),
     ("contribution.range", "another rule", lambda w: measure(w.play_round(), rule="cases")),
+    ("coalition.sweep", "a study without a sweep",
+     lambda w: w.play_round().say("coalition.measured", make.coalitions(), f"{NORTH}/node")),
+    ("coalition.counts", "more correct cases than cases", lambda w: counted(correct=51)),
+    ("coalition.models", "another stack than the others measured",
+     lambda w: counted(NORTH, models_sha256=OTHER)),
+    ("contribution.inputs", "an account of what nobody measured",
+     lambda w: measure(swept(), rule="shapley_exact")),
     ("denied.rate", "a storm of refusals", storm),
 ]  # fmt: skip
+
+
+def swept() -> Federation:
+    """A study whose sweep is due."""
+    return Federation(contribution=sweeps.rule(), max_rounds=1).play_round()
+
+
+def counted(site: str = EAST, correct: int = 30, **changes: Any) -> Verdict:
+    """A hospital measures the coalitions of a seed after the first one did."""
+    world = swept()
+    if site != EAST:
+        world.must("coalition.measured", sweeps.said(world, EAST), f"{EAST}/node")
+    body = sweeps.said(world, site, worth=lambda *_: correct, **changes)
+    return world.say("coalition.measured", body, f"{site}/node")
 
 
 def sealed_amendment(world: Federation) -> Verdict:
@@ -587,5 +626,6 @@ OF_THE_TEXT = {
 
 def test_every_rule_of_the_fold_is_reached_by_an_attack() -> None:
     """A rule without an attack would be a rule nobody has seen refuse."""
-    reached = {rule for rule, _, _ in ATTACKS} | OF_THE_TEXT
+    of_masks = {rule for _, rule in LIES.values()}
+    reached = {rule for rule, _, _ in ATTACKS} | OF_THE_TEXT | of_masks
     assert reached == set(FOLD)

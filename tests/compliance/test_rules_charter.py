@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from compliance.records.charter import CharterDataset, Purpose
+from compliance.records.charter import CharterBody, CharterDataset, Purpose
 from compliance.records.envelope import write_event
 from compliance.rules.check import check_charter
 from compliance.rules.duo import Answer, match
 from compliance.rules.fold import judge
+from compliance.rules.methods import reference_of
 from compliance.rules.verdict import Allowed
 from compliance.signing.keys import COSIGNATURE, SigningKey
 from compliance.signing.note import seal
@@ -126,10 +127,34 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
                               "accountant": "prv"}}),
     ("charter.terms", {"aggregator": {"name": "fedavg.adam", "params": {"beta3": "1"},
                                       "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "fedavg", "params": {"offences": "0"},
+                                      "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "fedavg", "params": {"offences": "2.5"},
+                                      "masked": False}}),
     ("charter.terms", {"aggregator": {"name": "fedavg", "params": {"weight_cap": "1.1"},
                                       "masked": False}}),
     ("charter.terms", {"aggregator": {"name": "trimmed_mean", "params": {"f": "1.5"},
                                       "masked": False}, "min_sites": 3}),
+    ("charter.terms", {"aggregator": {"name": "fedavg.adam", "params": {}, "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "fedavg.adam", "params": {"server_lr": "0"},
+                                      "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "median.yogi",
+                                      "params": {"server_lr": "1", "beta2": "1"},
+                                      "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "fedavg", "params": {"keep_updates": "0.5"},
+                                      "masked": False}}),
+    ("charter.terms", {"aggregator": {"name": "fedavg", "params": {"keep_updates": "1"},
+                                      "masked": True}}),
+    ("charter.terms", {"aggregator": {"name": "fltrust", "params": {}, "masked": False},
+                       "datasets": [*rows(), make.dataset_row(NORTH, id="root"),
+                                    make.dataset_row(EAST, id="root")]}),
+    ("charter.terms", {"aggregator": {"name": "fltrust", "params": {}, "masked": False},
+                       "datasets": [*rows(), make.dataset_row(NORTH, id="root")],
+                       "min_sites": 1}),
+    ("charter.terms", {"title": "A Byzantine-robust model"}),
+    ("charter.terms", {"summary": "It is Robust against liars.", "min_sites": 3,
+                       "aggregator": {"name": "trimmed_mean", "params": {"f": "1"},
+                                      "masked": False}}),
     ("charter.quorum", {"quorum": {"k": 4, "witnesses": list(make.NAMES[:3]), "external": []}}),
     ("charter.quorum", {"quorum": {"k": 0, "witnesses": list(make.NAMES[:3]), "external": []}}),
     ("charter.quorum", {"quorum": {"k": 1, "witnesses": [WEST], "external": []}}),
@@ -290,11 +315,16 @@ def test_an_open_question_is_answered_by_the_hospitals_own_decision() -> None:
     [
         {"aggregator": {"name": "fedavg.yogi", "params": {"server_lr": "0.1"}, "masked": False}},
         {"aggregator": {"name": "clipped_mean", "params": {"weight_cap": "0.5"}, "masked": False}},
-        {"aggregator": {"name": "fedavg", "params": {}, "masked": True}},
+        {"aggregator": {"name": "fedavg", "params": {"n_ref": "1"}, "masked": True},
+         "min_sites": 3},
         {"aggregator": {"name": "trimmed_mean", "params": {"f": "1"}, "masked": False},
          "min_sites": 3},
         {"aggregator": {"name": "fltrust", "params": {}, "masked": False},
          "datasets": [*rows(), make.dataset_row(NORTH, id="root")]},
+        {"aggregator": {"name": "median.yogi", "params": {
+            "server_lr": "100", "beta1": "0", "beta2": "0.999", "tau": "1", "norm_max": "0.001",
+            "offences": "1", "keep_updates": "1"}, "masked": False}},
+        {"summary": "A robot reads it."},
         {"contribution": {"rule": "shapley_exact", "params": {"seeds": "5"}}},
         {"dp": None, "datasets": [make.dataset_row(s, epsilon=None) for s in make.NAMES[:3]]},
         {"legal": with_row(dpia={"required": False, "ref": None, "sha256": None})},
@@ -340,6 +370,34 @@ def test_the_most_robust_rule_needs_five() -> None:
     for least, allowed in ((4, False), (5, True)):
         body = make.charter(names, min_sites=least, **rule)
         assert isinstance(judge(None, make.entry0(body)), Allowed) is allowed
+
+
+@pytest.mark.parametrize("least", [4, 5])
+@pytest.mark.parametrize(
+    ("rule", "bears"),
+    [("nnm_trimmed", True), ("median", True), ("clipped_mean", False), ("fltrust", False)],
+)
+def test_a_study_calls_itself_robust_with_five_and_a_rule_that_bears_liars(
+    rule: str, bears: bool, least: int
+) -> None:
+    """The word is refused below five hospitals a round, and where the rule only limits damage."""
+    names = [f"h{number}.example" for number in range(6)]
+    params = {"f": "1"} if rule == "nnm_trimmed" else {}
+    told = {"name": rule, "params": params, "masked": False}
+
+    body = make.charter(names, title="A robust model", min_sites=least, aggregator=told)
+
+    words = [f.found for f in check_charter(body, NOW) if "robust" in str(f.found)]
+    assert (words == []) is (bears and least == 5)
+
+
+def test_the_reference_is_the_hospital_with_the_root_dataset() -> None:
+    """Its update is the measure; other rules have none."""
+    shelf = [*rows(), make.dataset_row(NORTH, id="root")]
+    for rule, wanted in (("fltrust", NORTH), ("median", None)):
+        told = {"name": rule, "params": {}, "masked": False}
+        body = make.charter(datasets=shelf, aggregator=told)
+        assert reference_of(CharterBody.model_validate(body)) == wanted
 
 
 def test_the_largest_charter_fits() -> None:

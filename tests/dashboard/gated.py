@@ -201,11 +201,13 @@ class Shut(Exception):
         self.code = code
 
 
-async def _handshake(app: ASGIApp, request: httpx.Request) -> list[Message]:
+async def _handshake(
+    app: ASGIApp, request: httpx.Request, kind: str = "websocket.connect"
+) -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "websocket.connect"}
+        return {"type": kind}
 
     async def send(message: Message) -> None:
         sent.append(message)

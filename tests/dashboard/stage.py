@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from compliance.records.counts import COUNTS
+from compliance.records.envelope import write_event
+from compliance.records.measures import GROUPS, names_of
 from compliance.records.recipe import layout_of, shipped
+from compliance.signing.note import seal
 from hub.services.authority import make_authority
 from tests import factories as make
-from tests.hub.house import House
+from tests.dashboard.evaluated import door_values
+from tests.hub.house import PASSWORD, House, key_of
 from tests.simulator import shares
 
 TITLES = {
@@ -27,6 +32,18 @@ TITLES = {
 SITES = tuple(TITLES)
 CASES = {"east.example": 412, "north.example": 733, "south.example": 96}
 POSITIVES = {"east.example": 131, "north.example": 288, "south.example": 9}
+CLASSES = shipped()["cnn2d-small"].classes
+SUBGROUPS = list(GROUPS)
+EVALUATION = {
+    "primary": "auroc",
+    "metrics": names_of("binary", CLASSES, baseline=True, subgroups=SUBGROUPS),
+    "subgroups": SUBGROUPS,
+}
+DRIFT = {"drift.labels": "0.041", "drift.light": "0.318"}
+LEADS = {"value": 0.0, "low": -0.021, "high": 0.021}
+WIDTH, FEWEST = 1.6, 10
+SPENT = {"east.example": "0.412345", "north.example": "0.25", "south.example": "1.3"}
+"""Epsilon of each answer in a study with noise."""
 LAYOUT = layout_of(shipped()["cnn2d-small"])
 PEOPLE = {
     "celine": ("researcher", ""),
@@ -67,9 +84,10 @@ class Stage(House):
             told = {"states": {"supernode": "up"}, "versions": {"consilium": "0.1.0"}}
             self.rooms.members.heartbeat(site, told)
 
-    def run(self, rounds: int = 4, *, absent: dict[int, str] | None = None) -> str:
+    def run(self, rounds: int = 4, *, absent: dict[int, str] | None = None, **changes: Any) -> str:
         """Launch the study and play rounds; `absent` names who sends nothing in a round."""
-        self.propose(max_rounds=6, signatures_required=3, min_sites=2)
+        asked = {"max_rounds": 6, "signatures_required": 3, "min_sites": 2}
+        self.propose(**{**asked, "evaluation": EVALUATION, **changes})
         self.sign(*SITES)
         self.rooms.charters.launch(self.charter_id)
         for number in range(1, rounds + 1):
@@ -119,24 +137,53 @@ class Stage(House):
         running = self.rooms.ledger.state(self.study).running
         self._measure(site, running.number, running.model_sha256)
         self.tick()
+        cost = make.cost(epsilon=SPENT[site]) if self._terms() else None
         body = make.update(
             site,
             round=running.number,
             base_model_sha256=running.model_sha256,
             update_sha256=make.sha(f"update {running.number} of {site}"),
             n=CASES[site],
-            dp=None,
+            dp=cost,
         )
         self.rooms.ledger.append(self.study, self.note("update.submitted", body, f"{site}/node"))
+
+    def _terms(self) -> Any:
+        return self.rooms.ledger.state(self.study).charter.dp
 
     def _measure(self, site: str, number: int, model: str) -> None:
         alone = 0.74 + 0.03 * SITES.index(site)
         together = alone - 0.06 + 0.26 * (1 - 0.55**number) - 0.01 * SITES.index(site)
         values = {"auroc": _value(site, together), "sensitivity": _value(site, together - 0.05)}
-        values |= {"local.auroc": _value(site, alone)}
+        if self._terms() is None:
+            values |= {"local.auroc": _value(site, alone)}
+        lead = {name: f"{together - alone + by:.4f}" for name, by in LEADS.items()}
+        values |= {"gain.auroc": _value(site, together) | lead}
+        values = (
+            door_values(CASES[site], POSITIVES[site], together, WIDTH / CASES[site] ** 0.5) | values
+        )
+        if site == "east.example":
+            values |= {name: _index(site, much) for name, much in DRIFT.items()}
+        self._report(site, number, model, "test", values)
+        if number > 1:
+            self._report(
+                site,
+                number,
+                model,
+                "validation",
+                {"threshold": _point(site), "auroc": values["auroc"]},
+            )
+
+    def _report(
+        self, site: str, number: int, model: str, split: str, values: dict[str, Any]
+    ) -> None:
         self.tick()
-        body = make.metric(site, round=number, model_sha256=model, split="test", values=values)
+        body = make.metric(site, round=number, model_sha256=model, split=split, values=values)
         self.rooms.ledger.append(self.study, self.note("metric.reported", body, f"{site}/node"))
+
+    def bearer(self, name: str) -> dict[str, str]:
+        """The session of a person, as a header."""
+        return {"Authorization": f"Bearer {self.tokens[name]}"}
 
     def tick(self) -> None:
         """Some seconds pass."""
@@ -146,6 +193,34 @@ class Stage(House):
         """The log signs a checkpoint of everything, and every hospital cosigns it."""
         self.rooms.ledger.issue_checkpoint(self.study)
         self.witness(*SITES)
+
+    def counted(self) -> str:
+        """Celine asked how many: north tells, east has too few, south says no; newest first."""
+        counts, who = self.rooms.counts, self.rooms.accounts.sign_in("celine", PASSWORD)[1]
+        words = {"modality": "cr", "body_part": "chest", "age": "60-69"}
+        name = str(counts.ask(who.number, words, None, who.who)["question"])
+        for site, patients in (("north.example", 1240), ("east.example", None)):
+            told = [{"dataset": make.DATASET, "patients": patients}]
+            body = {"question": name, "floor": 10, "told": told}
+            counts.answer(site, name, self._about_counts("counts.answered", site, body))
+        note = self._about_counts("counts.declined", "south.example", {"question": name})
+        counts.answer("south.example", name, note)
+        self.tick()
+        counts.ask(who.number, {"sex": "female"}, None, who.who)
+        return name
+
+    def _about_counts(self, kind: str, site: str, body: dict[str, Any]) -> bytes:
+        key = key_of(f"{site}/node")
+        text = write_event(
+            kind,
+            body,
+            time=self.time.text(),
+            actor=key.name,
+            log=self.agreement_id,
+            nonce=hashlib.sha256(site.encode()).hexdigest()[:32],
+            kinds=COUNTS,
+        )
+        return seal(text, key)
 
     def more(self) -> None:
         """A proposal that waits, and one that can be launched."""
@@ -160,8 +235,21 @@ class Stage(House):
         self.study, self.charter_id, self.text = kept
 
 
+def _index(site: str, much: str) -> dict[str, Any]:
+    alone = {"low": None, "high": None, "positives": None}
+    return {"value": much, "n": CASES[site], **alone}
+
+
+def _point(site: str) -> dict[str, Any]:
+    if POSITIVES[site] < FEWEST:
+        return dict.fromkeys(("value", "low", "high", "n", "positives"))
+    number = 0.5 - 0.04 * SITES.index(site)
+    n, positives = CASES[site] // 2, POSITIVES[site] // 2
+    return {"value": f"{number:.2f}", "low": None, "high": None, "n": n, "positives": positives}
+
+
 def _value(site: str, number: float) -> dict[str, Any]:
-    width = 1.6 / float(np.sqrt(CASES[site]))
+    width = WIDTH / float(np.sqrt(CASES[site]))
     low, high = number - width, min(0.999, number + width)
     told = {"value": f"{number:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}"}
     return {**told, "n": CASES[site], "positives": POSITIVES[site]}

@@ -378,3 +378,31 @@ def test_an_auditor_opens_a_sealed_remark(context: BrowserContext, show: Shown) 
 
     expect(page.get_by_text("Round 2 lacks one hospital.")).to_be_visible()
     picture(page, "study-sealed")
+
+
+def test_a_researcher_asks_how_many_and_reads_the_answers(
+    context: BrowserContext, show: Shown
+) -> None:
+    """The words of the data sets are offered; what each hospital told stands by itself."""
+    show.stage.counted()
+    page = sign_in(context, show, "celine")
+    page.get_by_role("link", name="How many", exact=True).click()
+    expect(page.get_by_role("heading", name="How many")).to_be_visible()
+    page.get_by_role("combobox", name="Body part").click()
+    page.get_by_role("option", name="chest").click()
+    settled(page)
+    opened(page, page.get_by_text("modality cr, body part chest, age 60-69"))
+    expect(page.get_by_text("fewer than 10, or none")).to_be_visible()
+    page.get_by_role("button", name="Ask every hospital").click()
+    settled(page)
+    picture(page, "counts")
+
+    with context.expect_page() as confirm:
+        page.get_by_role("link", name="Look and confirm").click()
+    expect(confirm.value.get_by_text("Each hospital answers by itself")).to_be_visible()
+    confirm.value.get_by_role("button", name="Confirm").click()
+    expect(confirm.value.get_by_text("Every hospital is asked")).to_be_visible()
+    confirm.value.get_by_role("link", name="See the answers").click()
+    settled(confirm.value)
+    answers = confirm.value.get_by_text("no answer yet").filter(visible=True)
+    expect(answers).to_have_count(3)

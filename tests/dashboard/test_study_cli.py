@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from compliance.canonical import sha256_id
 from compliance.command import main
 from compliance.errors import Unreachable
 from compliance.records.envelope import parse_event
+from compliance.records.layout import model_sha256
+from compliance.records.recipe import layout_of, shipped
 from compliance.signing.note import parse
 from dashboard.desk import Desk
 from dashboard.watch import Watcher
@@ -125,6 +128,48 @@ def enter(person: Person) -> Person:
     code = person.house.hub.accounts.add(person.name, "researcher")
     assert person.login("--enrol", code) == 0, person.complained
     return person
+
+
+def test_a_study_may_begin_with_a_file(celine: Person, tmp_path: Path) -> None:
+    """Its hash stands in the charter, and the command compares what the hub made of it."""
+    file = tmp_path / "start.f32"
+    layout = layout_of(shipped()["cnn2d-small"])
+    file.write_bytes(struct.pack("<f", 0.01) * layout.count)
+
+    told = celine.ask("propose", celine.draft(tmp_path), "--start", str(file))
+
+    body = celine.house.hub.charters.get(told["charter_id"])["body"]
+    assert body["start_model"] == {"source": "file", "sha256": sha256_id(file.read_bytes())}
+    assert body["initial_model_sha256"] == model_sha256(layout.sha256, file.read_bytes())
+    file.write_bytes(file.read_bytes()[4:])
+    assert celine.run("propose", celine.draft(tmp_path), "--start", str(file)) == 1
+    assert "bare values" in celine.complained
+    assert celine.run("propose", celine.draft(tmp_path), "--start", str(tmp_path / "none")) == 2
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_hub_that_writes_another_start_is_found_out(
+    newcomer: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed: bool
+) -> None:
+    """Before the own key signs; where the hub signs, before anybody launches it."""
+    count = layout_of(shipped()["cnn2d-small"]).count
+    (tmp_path / "start.f32").write_bytes(struct.pack("<f", 0.01) * count)
+    if signed:
+        assert newcomer.run("key") == 0, newcomer.complained
+    starts, before = newcomer.house.hub.starts, newcomer.studies()
+    find = starts.find
+
+    def another(*words: Any) -> Any:
+        layout, values, start = find(*words)
+        return layout, bytes(len(values)), start
+
+    monkeypatch.setattr(starts, "find", another)
+    words = ("propose", newcomer.draft(tmp_path), "--start", str(tmp_path / "start.f32"))
+
+    assert newcomer.run(*words) != 0
+
+    assert "Do not launch it." in newcomer.complained
+    assert newcomer.studies() == before + (not signed)
 
 
 def close(house: House) -> None:
@@ -348,3 +393,39 @@ def test_after_signing_out_the_token_is_worth_nothing(newcomer: Person) -> None:
     (newcomer.home / "study-session").write_text(token)
     assert newcomer.run("list") == 1
     assert "session has ended" in newcomer.complained
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_other_terms_are_laid_before_the_hospitals_and_hold_when_they_signed(
+    newcomer: Person, tmp_path: Path, own: bool
+) -> None:
+    """By the own key, or the one that the hub keeps with the password; nothing changes before."""
+    if own:
+        newcomer.ask("key")
+    study, house = newcomer.launched(tmp_path), newcomer.house
+    path = tmp_path / "changes.yaml"
+    path.write_text("max_rounds: 4\nrelease: {k: 2}\n")
+
+    told = newcomer.ask("amend", study, str(path), "--password-file", str(newcomer.secret))
+
+    assert told["signed"] == ("self-signed" if own else "hub-attested")
+    assert house.hub.ledger.state(study).charter.max_rounds == 1
+    house.look()
+    for rooms in house.sites.values():
+        rooms.motions.sign(rooms.motions.find(told["id"]), None, None)
+    now = house.hub.ledger.state(study).charter
+    assert (now.max_rounds, now.release.k, now.release.veto) == (4, 2, True)
+
+
+def test_what_cannot_be_amended_is_refused_before_anybody_is_asked(
+    celine: Person, tmp_path: Path
+) -> None:
+    """The log's own key, and a study of somebody else."""
+    study = celine.launched(tmp_path)
+    path = tmp_path / "changes.yaml"
+    for text, said in (("log_key: x\n", "amend.fixed"), ("max_rounds: 0x\n", "max_rounds")):
+        path.write_text(text)
+        code = celine.run("amend", study, str(path), "--password-file", str(celine.secret))
+        assert code in (1, 2)
+        assert said in celine.complained
+    assert [row for row in celine.house.hub.motions.all() if row["log"] == study] == []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from compliance.records.reasons import Excluded
+from compliance.rules.state import StudyState
 from dashboard import tables
+from dashboard.tabs import offences
 
 SITES = [
     {"name": name, "title": name.title(), "signed": True} for name in ("north", "south", "east")
@@ -79,6 +83,48 @@ def test_hospitals_show_key_names_and_never_whole_keys() -> None:
     }  # fmt: skip
 
     card = tables.hospitals([site], [], datetime(2026, 11, 22, 11, 0, tzinfo=UTC))[0]
+    site["health"] = {"state": "up", "warning": "certificate_soon"}
+    warned = tables.hospitals([site], [], datetime(2026, 11, 22, 11, 0, tzinfo=UTC))[0]
 
+    assert (card["state"], warned["state"]) == ("up", "certificate_soon")
     assert card["keys"] == {"node": "0a1b2c3d"}
     assert card["seen"] == "2 h ago"
+
+
+def test_how_far_a_hospital_is_and_who_rests_are_said_in_words() -> None:
+    """Bytes on the way, share of the training; who is not asked and why; who is unlike others."""
+    row = {"health": {"order": {"kind": "train", "share": 0.4}}, "carried": {"down": 12_300_000}}
+    assert tables.progress_of(row, 28_200_000) == "12.3 of 28.2 MB down, training, 40% done"
+    assert tables.progress_of({"health": {}, "carried": {"up": 1_000_000}}) == "1.0 MB up"
+    assert tables.progress_of({"health": {"order": {"kind": "evaluate"}}}) == "measuring, 0% done"
+
+    live = {
+        "resting": [{"title": "South", "until": 6, "reasons": ["bad_hash", "bad_hash"]}],
+        "scores": {"sites": {"north.example": 0.2, "south.example": 0.9}},
+    }
+    assert tables.rests(live) == [
+        "South rests until round 6 is over: its update did not match what the hospital had signed."
+    ]
+    sites = [{"name": "south.example", "title": "South"}]
+    assert [row["Hospital"] for row in tables.unlike(live, sites)] == ["South", "north.example"]
+
+
+def test_updates_that_did_not_count_are_told_without_a_word_of_blame() -> None:
+    """How many in a row of how many, why, and the rest with its rounds; nobody is called a liar."""
+    state = SimpleNamespace(
+        charter=SimpleNamespace(aggregator=SimpleNamespace(params={})),
+        rounds_closed=[
+            SimpleNamespace(number=n, used={"n": ""}, excluded={"s": Excluded.BAD_HASH})
+            for n in (1, 2)
+        ],
+    )
+    (row,) = offences.rows(cast(StudyState, state), {"s": "South"})
+    assert (row["Hospital"], row["In a row now"], row["Rest"]) == ("South", "2 of 3", "none so far")
+    assert "did not match" in row["Why"]
+
+    third = SimpleNamespace(number=3, used={"n": ""}, excluded={"s": Excluded.NOT_FINITE})
+    state.rounds_closed.append(third)
+    (row,) = offences.rows(cast(StudyState, state), {"s": "South"})
+    assert (row["In a row now"], row["Rest"]) == ("0 of 3", "rounds 4 to 6")
+    for word in ("attack", "liar", "malicious", "suspect", "fault", "guilty"):
+        assert word not in offences.MEANS.lower()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,23 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from compliance.protocol import PROTOCOL
 from dashboard import hub_client, session
 from dashboard.drafting import answers_of, draft_of, read_draft, write_draft
 from dashboard.settings import Settings
 from hub.main import create_app
+from hub.services.authority import make_authority
 from hub.storage import studies as rows
 from tests import factories as make
 from tests.dashboard.gated import HUB, Wire
 from tests.dashboard.stage import PEOPLE, TITLES, Stage
-from tests.hub.house import rows_of
+from tests.hub.house import behind_the_hubs_back, rows_of
 
 APP = Path(session.__file__).with_name("app.py")
 PAGES = {
     "home": ("researcher", "steward", "auditor", "admin"),
     "studies": ("researcher", "steward", "auditor", "admin"),
+    "counts": ("researcher", "auditor", "admin"),
     "draft": ("researcher",),
     "study": ("researcher", "steward", "auditor", "admin"),
     "reports": ("auditor",),
@@ -33,7 +38,7 @@ PAGES = {
     "people": ("admin",),
     "account": ("researcher", "steward", "auditor", "admin"),
 }
-TABS = ("Overview", "Live", "Performance", "Log", "Model")
+TABS = ("Overview", "Live", "Performance", "Contribution", "Log", "Model")
 Draw = Callable[..., AppTest]
 
 
@@ -46,6 +51,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     made.answer("east.example")
     made.settle()
     made.more()
+    made.counted()
     return made
 
 
@@ -267,6 +273,29 @@ def test_an_empty_hub_shows_the_first_steps(
     assert "No hospital has joined yet." in words(draw("sites", token=token))
 
 
+def test_the_home_page_says_when_a_certificate_ends(
+    draw: Draw, stage: Stage, tmp_path: Path
+) -> None:
+    """The hub's own above everything, a hospital's beside its name; nothing when all is well."""
+    tls = stage.rooms.settings.tls
+    make_authority(tls, "hub.example", "127.0.0.1", stage.time.now)
+    try:
+        assert "TLS certificate" not in words(draw("home"))
+        make_authority(
+            tmp_path / "old", "hub.example", "127.0.0.1", stage.time.now - timedelta(days=820)
+        )
+        shutil.copy(tmp_path / "old" / "server.pem", tls / "server.pem")
+        told = {"states": {"certificates": {"hub": "ended"}}, "versions": {"protocol": PROTOCOL}}
+        stage.rooms.members.heartbeat("north.example", told)
+
+        shown = words(draw("home"))
+    finally:
+        shutil.rmtree(tls)
+
+    assert "The hub's TLS certificate ends on" in shown
+    assert "certificate has ended" in shown
+
+
 def test_a_draft_is_judged_as_it_grows_and_survives_leaving(draw: Draw, stage: Stage) -> None:
     """The rules stand beside the form; nothing is stored at the hub."""
     before = len(stage.rooms.studies.all())
@@ -356,3 +385,64 @@ def test_an_administrator_reads_until_when_the_records_are_kept(draw: Draw, stag
     assert "Before that day nobody can destroy them." in words(at)
     assert button(at, "Ask for destruction") is None
     assert "nobody can destroy them" not in words(draw("study", "celine", id=stage.study))
+
+
+def tables(at: AppTest) -> list[list[Any]]:
+    """Rows of every table."""
+    return [row for table in at.table for row in table.value.to_numpy().tolist()]
+
+
+def test_every_hospital_is_shown_by_what_it_told_and_too_few_is_no_number(
+    draw: Draw, stage: Stage
+) -> None:
+    """A number, too few, a no, no answer yet; the sum is of what was told alone."""
+    at = draw("counts")
+
+    rows = [" ".join(str(word) for word in row) for row in tables(at)]
+    assert "North Hospital cxr 1,240 steps of 10" in rows
+    assert "East Clinic cxr fewer than 10, or none steps of 10" in rows
+    assert any("answers no such question" in row for row in rows), rows
+    assert sum("no answer yet" in row for row in rows) == 3
+    assert "1,240 patients as told by 1 hospital" in words(at)
+
+
+def test_a_question_is_prepared_in_the_words_that_were_chosen(draw: Draw, stage: Stage) -> None:
+    """The form offers what the data sets have; nothing is asked before the confirm page."""
+    at = draw("counts")
+    before = len(rows_of(stage.rooms.database, "question"))
+    asked(at, "selectbox", "Body part").set_value("chest").run()
+    asked(at, "selectbox", "Sex").set_value("female").run()
+
+    button(at, "Ask every hospital").click().run()
+
+    kept = rows_of(stage.rooms.database, "intent")[-1]
+    assert (kept["action"], kept["object"]) == ("counts.ask", "body part chest, sex female")
+    assert json.loads(kept["body"])["sex"] == "female"
+    assert len(rows_of(stage.rooms.database, "question")) == before
+
+
+def test_an_auditor_reads_the_answers_and_asks_nothing(draw: Draw) -> None:
+    """The form is for researchers."""
+    at = draw("counts", "aya")
+
+    assert button(at, "Ask every hospital") is None
+    assert tables(at)
+
+
+def test_a_number_that_a_hospital_did_not_sign_is_said_in_red(draw: Draw, stage: Stage) -> None:
+    """The hub's operator raises north's number: the page checks the node's signature itself."""
+    name = stage.rooms.counts.all()[-1]["question"]
+    assert not draw("counts", id=name).main.error
+    change = "UPDATE count_answer SET note = :note WHERE site = :site AND question = :name"
+    (kept,) = [row["note"] for row in rows_of(stage.rooms.database, "count_answer")
+               if (row["site"], row["question"]) == ("north.example", name)]  # fmt: skip
+    given = {"site": "north.example", "name": name}
+    try:
+        lie = kept.replace(b"1240", b"9990")
+        behind_the_hubs_back(stage.rooms.database, change, note=lie, **given)
+
+        told = "\n".join(str(item.value) for item in draw("counts", id=name).main.error)
+    finally:
+        behind_the_hubs_back(stage.rooms.database, change, note=kept, **given)
+
+    assert told.startswith("North Hospital did not sign what the hub shows here")

@@ -7,20 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from compliance.canonical import sha256_id
 from compliance.records.charter import Document, Flag, Output
 from compliance.records.legal import LegalSite, Transfer
 from compliance.rules.duo import Answer
 from compliance.rules.fold import may
-from compliance.rules.methods import CONTRIBUTIONS
+from compliance.rules.methods import AGGREGATORS, CONTRIBUTIONS, SERVERS
 from compliance.rules.quorum import words as quorum_words
 from dashboard import agreeing, choices, supposing
 from dashboard.drafting import ASKED, answers_of, draft_of, read_draft, write_draft
 from hub.services.drafts import KEYS
 from tests import factories as make
-from tests.dashboard.stage import SITES, Stage
+from tests.dashboard.stage import LAYOUT, SITES, Stage
 from tests.dashboard.test_views import asked, button, draw, wire, words
 
 __all__ = ["draw", "wire"]
@@ -291,10 +293,47 @@ def test_the_choice_starts_again_when_the_number_of_hospitals_changes(
     assert (draft["release"]["k"], draft["min_sites"]) == (2, 2)
 
 
-def test_the_form_knows_every_field_of_a_draft_but_two() -> None:
-    """Noise and aggregation stay as a kept draft has them: this release has one way of each."""
-    assert {"dp", "aggregator"} == KEYS - ASKED
-    assert ASKED <= KEYS
+def test_a_study_may_begin_with_a_file_and_the_page_says_so(draw: Draw, stage: Stage) -> None:
+    """Handed in once, checked beside the other rules, kept in the draft; none yet is refused."""
+    at = begun(draw, stage)
+    asked(at, "selectbox", "First weights").set_value("file").run()
+    assert "charter.form" in refusals(at, stage)
+
+    other = np.zeros(LAYOUT.count + 1, "<f4").tobytes()
+    at.file_uploader[0].upload("other.f32", other, "application/octet-stream").run()
+    assert "bare values" in words(at)
+    given = np.full(LAYOUT.count, 0.01, "<f4").tobytes()
+    at.file_uploader[0].upload("start.f32", given, "application/octet-stream").run()
+
+    assert drafted(at, stage)["start_model"] == {"file": sha256_id(given)}
+    assert refusals(at, stage) == {}
+    assert f"At the hub: `{sha256_id(given)[7:15]}`" in words(at)
+    kept = read_draft(write_draft(drafted(at, stage)).encode())
+    assert answers_of(kept)["start_file"] == sha256_id(given)
+    asked(at, "selectbox", "First weights").set_value("drawn").run()
+    assert "start_model" not in drafted(at, stage)
+
+
+def test_a_study_may_begin_with_what_another_one_released(draw: Draw, stage: Stage) -> None:
+    """Only studies that released a model can be chosen; choosing none yet is refused."""
+    at = begun(draw, stage)
+    asked(at, "selectbox", "First weights").set_value("released").run()
+    assert "No study of this consortium has released a model yet." in words(at)
+    assert "charter.form" in refusals(at, stage)
+    stage.agree(*SITES)
+    stage.witness(*SITES)
+    stage.rooms.releases.release(stage.study)
+
+    at = begun(draw, stage, start_model={"study": ""})
+    asked(at, "selectbox", "Released by the study").set_value(stage.study).run()
+
+    assert drafted(at, stage)["start_model"] == {"study": stage.study}
+    assert refusals(at, stage) == {}
+
+
+def test_the_form_knows_every_field_of_a_draft() -> None:
+    """No field of a kept draft goes along unseen."""
+    assert ASKED == KEYS
 
 
 def test_every_choice_has_words() -> None:
@@ -306,6 +345,8 @@ def test_every_choice_has_words() -> None:
     assert set(choices.FLAGS) == set(get_args(Flag))
     assert set(choices.OUTPUTS) == set(get_args(Output))
     assert set(choices.SHARES) == set(CONTRIBUTIONS)
+    assert set(choices.AGGREGATORS) == set(AGGREGATORS)
+    assert set(choices.SERVERS) == SERVERS | {"none"}
     assert set(choices.TRANSFERS) == set(ground)
     assert set(choices.DOCUMENTS) == set(kinds) == set(agreeing.DOCUMENTS)
     assert set(choices.US_BASES) == set(american)

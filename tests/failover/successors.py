@@ -54,7 +54,8 @@ def settle(house: House) -> None:
 
 def mirror_of(rooms: Rooms, out: Path) -> Path:
     """What `consilium site mirror` writes at this hospital."""
-    write_mirror(rooms.mirror, out, rooms.keys.node, time_text(rooms.clock()))
+    now, unsaid = time_text(rooms.clock()), rooms.restored.rests
+    write_mirror(rooms.mirror, out, rooms.keys.node, now, unsaid)
     return out
 
 

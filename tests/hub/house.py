@@ -23,6 +23,7 @@ from compliance.canonical import sha256_id
 from compliance.ledger.cosign import cosign
 from compliance.records.envelope import write_event
 from compliance.records.kinds import CONSORTIUM, STUDY
+from compliance.records.sealed import Sealed, seal_payload
 from compliance.records.types import time_text
 from compliance.signing.keyfile import write_key
 from compliance.signing.keys import COSIGNATURE, NOTE, SigningKey
@@ -40,6 +41,7 @@ from tests import factories as make
 NAMES = make.NAMES[:3]
 START = datetime(2026, 11, 22, 9, 0, 0, tzinfo=UTC)
 PASSWORD = "a long enough password"
+SALT = bytes(range(16))
 DESCRIPTION = json.dumps({"shape": [1, 28, 28]}).encode()
 CHEAP = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -207,8 +209,9 @@ class House:
         return self.note("dataset.registered", body, f"{site}/node", log=self.agreement_id)
 
     def note(
-        self, kind: str, body: dict[str, Any], actor: str, *, log: str = "", by: Any = None
-    ) -> bytes:
+        self, kind: str, body: dict[str, Any], actor: str, *, log: str = "", by: Any = None,
+        detail: Sealed | None = None,
+    ) -> bytes:  # fmt: skip
         """A signed statement now; `by` signs with whatever key one likes."""
         self._nonce += 1
         text = write_event(
@@ -219,6 +222,7 @@ class House:
             nonce=f"{self._nonce:032x}",
             time=self.time.text(),
             kinds=CONSORTIUM if kind not in STUDY or (log and log == self.agreement_id) else STUDY,
+            sealed=detail.commitment if detail else None,
         )
         return seal(text, by or key_of(actor))
 
@@ -277,14 +281,19 @@ class House:
         body = {"dataset": make.DATASET, "reason": "policy"}
         return self.note("dataset.withdrawn", body, f"{site}/node")
 
-    def agree(self, *sites: str, model: str | None = None) -> None:
-        """These hospitals agree that a model (the newest) is handed out."""
+    def agree(
+        self, *sites: str, model: str | None = None, told: dict[str, Any] | None = None
+    ) -> None:
+        """These hospitals agree that a model (the newest) is handed out; `told` is sealed."""
         name = model or self.rooms.ledger.state(self.study).model_sha256
         checks = make.sha("checks")
         body = {"model_sha256": name, "form": "weights", "checks_sha256": checks}
         for site in sites:
-            note = self.note("release.approved", body, f"{site}/institution")
-            self.rooms.ledger.append(self.study, note)
+            detail = seal_payload({"model_sha256": name, **told}, SALT) if told else None
+            note = self.note("release.approved", body, f"{site}/institution", detail=detail)
+            receipt = self.rooms.ledger.append(self.study, note)
+            if detail is not None:
+                self.rooms.sealed.keep(self.study, receipt.index, detail)
 
     def object_to_release(self, site: str, reason: str = "performance") -> None:
         """A hospital does not let the newest model out."""
@@ -308,10 +317,12 @@ class House:
         self.rooms.accounts.enrol(self.rooms.accounts.add(name, role, site), PASSWORD)
         return self.rooms.accounts.sign_in(name, PASSWORD)
 
-    def signed(self, site: str, method: str, path: str, body: bytes = b"") -> dict[str, str]:
-        """The header of a hospital's signed request."""
+    def signed(
+        self, site: str, method: str, path: str, body: bytes = b"", key: SigningKey | None = None
+    ) -> dict[str, str]:
+        """The header of a hospital's signed request, by its own key or another one."""
         self._nonce += 1
-        key, nonce = key_of(f"{site}/node"), f"{self._nonce:032x}"
+        key, nonce = key or key_of(f"{site}/node"), f"{self._nonce:032x}"
         told = authorization(key, site, method, path, body, self.time.text(), nonce)
         return {"Authorization": told}
 

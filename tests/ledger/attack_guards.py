@@ -16,6 +16,7 @@ ATTACK = "tests/ledger/test_over_http.py::test_the_door_refuses_and_names_every_
 HISTORIES, ROWS = "tests/ledger/test_histories.py", "tests/ledger/test_rows.py"
 STATEMENTS, CUTS = "tests/ledger/test_statements.py", "tests/ledger/test_power_cuts.py"
 FORMS, FORGETTING = "tests/ledger/test_forms.py", "tests/ledger/test_forgetting.py"
+BACK = "tests/site_node/gate/test_restored.py"
 FAILOVER, RESTORED = "tests/failover/test_failover.py", "tests/failover/test_restored.py"
 CHARTERS = "tests/compliance/test_rules_charter.py"
 STORIES = "tests/compliance/test_rules_stories.py"
@@ -124,6 +125,8 @@ TRIALS: dict[str, list[Trial]] = {
         kernel(f"{HISTORIES}::test_another_history_of_the_same_length_is_refused", GREW),
         bundle(f"{LYING}[forked]", LEADS),
         site(f"{WITNESS}::test_two_histories_of_one_length_are_an_alarm", PREFIX, GREW, ROOT),
+        site(f"{BACK}::test_a_hub_that_goes_back_gets_no_cosignature_from_a_restored_witness",
+             Guard(f"{SITE}restored:Restored.rests", "return mark", "return False")),
     ],
     "two_faces_are_proven_to_a_third_party": [
         kernel(f"{HISTORIES}::test_two_faces_are_proven_to_a_third_party", FORK),
@@ -156,7 +159,7 @@ TRIALS: dict[str, list[Trial]] = {
     ],
     "a_statement_counts_once_and_here": [
         kernel(f"{STATEMENTS}::test_a_statement_counts_once_and_here",
-               Guard(f"{RULES}arrival:belongs", "if (actor, nonce) in")),
+               Guard(f"{RULES}arrival:belongs", "if state.nonces.holds")),
         database(f"{LEDGER}::test_the_same_statement_sent_again_gets_the_same_place", *TWICE),
         http("event.replay: the same nonce with other words"),
         http("event.log: a statement from another study"),
@@ -252,7 +255,7 @@ TRIALS: dict[str, list[Trial]] = {
         kernel(f"{STATEMENTS}::test_a_lost_institution_key_is_replaced_by_the_others",
                Guard(f"{RULES}keys:may_rotate", "if _own_hand", "return ALLOWED")),
         database(f"{STANDING}::test_a_stolen_node_key_is_worth_nothing_after_its_rotation",
-                 Guard(f"{HUB}members:MemberService.admit", "if not request.verifies")),
+                 Guard(f"{HUB}members:MemberService._admit", "if not request.verifies")),
         http("note.form: the old key after its replacement"),
     ],
     "forgetting_keeps_the_proof": [

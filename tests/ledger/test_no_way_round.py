@@ -107,7 +107,7 @@ SIGNATURES = {
     "a round with a hospital that the others suspended": broken(
         "a suspended hospital is asked",
         "open_by_the_program",
-        ("hub.services.rounds:RoundService.open", "barred =", "barred = set()"),
+        ("hub.services.rounds:RoundService._allowed", "away =", "away = resting(state).keys()"),
     ),
 }
 """What would happen without the signatures, and the guards without which it happens."""
@@ -146,7 +146,7 @@ WITHDRAWN = {
     "an update used after its hospital left": broken(
         "an update of one who left is used",
         "take_back",
-        ("rounds:may_close", "check_sites("),
+        ("rounds:_may_count", "check_sites("),
     ),
     "an update of data that were withdrawn": broken(
         "sent of withdrawn data",
@@ -156,7 +156,7 @@ WITHDRAWN = {
     "an update used after its data were withdrawn": broken(
         "withdrawn data is used",
         "take_back",
-        ("rounds:may_close", "_still_there("),
+        ("rounds:_may_count", "_still_there("),
     ),
 }
 """The same for hospitals and data that were withdrawn."""

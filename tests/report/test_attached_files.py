@@ -9,10 +9,14 @@ import pytest
 
 from compliance.canonical import sha256_id
 from compliance.errors import Malformed, NotProven
+from compliance.records.envelope import Event, parse_event
+from compliance.report.account import inputs_files
 from compliance.rules.contribution import by_inputs, by_round, rounded, shapley, split
+from compliance.signing.note import parse
 from tests import factories as make
 from tests.report.evidence import SITES, check, example, failed, files_of, lied
-from tests.simulator import HUB, Federation
+from tests.simulator import Federation
+from tests.sweeps import accounted, rule
 
 PROGRAM = b"the Flower bundle"
 DESCRIPTION = b'{"name": "chest radiographs"}'
@@ -67,13 +71,6 @@ def test_a_description_under_another_hospitals_name_is_named():
     assert "evil.example" in failed(check(files, world))[13]
 
 
-def measured(world: Federation, inputs: bytes, **body: object) -> None:
-    """The hub lays down the inputs of a contribution."""
-    said = {"from_round": 1, "to_round": 1, "rule": world.state.charter.contribution.rule,
-            "inputs_sha256": sha256_id(inputs)}  # fmt: skip
-    world.must("contribution.measured", said | body, HUB)
-
-
 def shares(files: dict[str, bytes]) -> list[list[str]]:
     """Rows of the table of contributions."""
     return [line.split(",") for line in files["data/contribution.csv"].decode().splitlines()[1:]]
@@ -90,22 +87,33 @@ def test_agreed_shares_by_cases_follow_from_the_log_alone():
     ]  # fmt: skip
 
 
-def test_shapley_shares_are_made_again_from_the_inputs_or_the_missing_file_is_named():
-    """With the file that the log names the shares follow; without it the table says which."""
-    world = study(contribution={"rule": "shapley_exact", "params": {"seeds": "5"}})
-    inputs = json.dumps(SEEDS).encode()
-    measured(world, inputs)
+def worth(_seed: int, coalition: int, _site: str) -> int:
+    """The first hospital helps, the second less, the third not at all."""
+    return 20 + 11 * (coalition & 1) + 7 * (coalition >> 1 & 1)
+
+
+def test_shapley_shares_are_made_again_from_what_the_hospitals_measured():
+    """The file of inputs is the log's own; with it or without it the same shares follow."""
+    world = accounted(study(contribution=rule(), max_rounds=1), worth)
+    ((path, inputs),) = inputs_files(world.state, events_of(world)).items()
     index = str(len(world.entries) - 1)
 
-    given = files_of(world, attachments={"contribution/1-1.json": inputs})
+    given = files_of(world, attachments={path.removeprefix("data/"): inputs})
     without = files_of(world)
 
+    assert path == "data/contribution/1-1.json"
     assert check(given, world).exit_code == 0
-    assert [row[6] for row in shares(given)[:2]] == ["0.611111", "0.388889"]
+    assert [row[6] for row in shares(given)] == ["0.611111", "0.388889", "0.000000"]
+    assert shares(given) == shares(without)
     assert {row[7] for row in shares(given)} == {index}
-    assert all(row[6] == "" and "data/contribution/1-1.json" in row[8] for row in shares(without))
-    lie = lied(given, {"data/contribution/1-1.json": inputs.replace(b"0.6", b"0.9")})
+    assert shares(given)[2][9:13] == ["0.000000"] * 4
+    lie = lied(given, {path: inputs.replace(b"[50,20", b"[50,40", 1)})
     assert 13 in failed(check(lie, world))
+
+
+def events_of(world: Federation) -> list[Event]:
+    """The statements of a log."""
+    return [parse_event(parse(note).text) for note in world.entries]
 
 
 def test_shapley_values_are_exact_and_shares_add_up_to_one():

@@ -14,6 +14,7 @@ from compliance.report.story.pieces import Table
 from compliance.rules.words import SENTENCES
 from compliance.signing.note import seal
 from tests import factories as make
+from tests.compliance.test_rules_masking import world as masked
 from tests.report.evidence import SITES, release, told
 from tests.report.readers import Outline, card, log_of, read
 from tests.report.test_consortium_proofs import both, policy, signed
@@ -122,14 +123,23 @@ def test_a_study_without_a_round_says_so() -> None:
 
 def test_a_masked_study_says_what_can_be_shown() -> None:
     """Inclusion of masked updates only."""
-    world = Federation(
-        aggregator={"name": "fedavg", "params": {}, "masked": True},
-        datasets=[make.dataset_row(site, epsilon=None) for site in SITES],
-        dp=None,
+    world = masked(
+        sites=SITES, datasets=[make.dataset_row(site, epsilon=None) for site in SITES], dp=None
     )
     assert world.open() is not None
 
     assert "the masked update of each hospital" in read(world).text
+
+
+def test_the_start_is_told_as_drawn_or_given() -> None:
+    """Whoever reads the report knows whether the first weights can be drawn again."""
+    file, charter = make.sha("file"), make.sha("earlier charter")
+    given = Federation(start_model={"source": "file", "sha256": file})
+    earlier = Federation(start_model={"source": "released", "sha256": charter})
+
+    assert "drawn from the study's id and the recipe's seed" in read(Federation()).text
+    assert f"began from a given model, {make.sha('model 0')}: a file {file}" in read(given).text
+    assert f"a released model of the study with charter {charter}" in read(earlier).text
 
 
 def test_the_legal_block_is_shown_with_permits_transfers_and_bases() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ import uvicorn
 
 from hub.services.authority import make_authority
 from site_node import wiring
+from site_node.gate.hub_client import HubClient
 from site_node.gate.line import proxy_for
 from tests.site_node.shell import Site
 
@@ -158,6 +160,41 @@ def old_database(ward: Ward) -> Step:
     return lambda: _done(ward.site.run("upgrade")[0])
 
 
+def taken_port(ward: Ward) -> Step:
+    """Another program listens where the PACS is to send."""
+    other = socket.create_server(("127.0.0.1", 0))
+    ward.setting("scp_disk_floor_gb", "0")
+    ward.setting("scp_allow", "CT1@127.0.0.1")
+    ward.setting("scp_port", str(other.getsockname()[1]))
+    return other.close
+
+
+def away_pacs(ward: Ward) -> Step:
+    """The PACS moved."""
+    return ward.setting("pacs_url", f"http://127.0.0.1:{_free_port()}/dicom-web")
+
+
+def cut_ledger(ward: Ward) -> Step:
+    """Somebody took the newest line out of the ledger of what left."""
+    path = ward.home / "site.sqlite"
+    kept = path.with_name("kept.sqlite")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("VACUUM INTO ?", (str(kept),))
+        for (name,) in database.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'egress'"
+        ).fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("DELETE FROM egress WHERE id = (SELECT max(id) FROM egress)")
+        database.commit()
+    return lambda: _put_back(kept, path)
+
+
+def _put_back(kept: Path, path: Path) -> None:
+    for beside in path.parent.glob(f"{path.name}-*"):
+        beside.unlink()
+    kept.replace(path)
+
+
 def _done(code: int) -> None:
     assert code == 0
 
@@ -170,6 +207,9 @@ FAULTS = {
     "proxy_away": (dead_proxy, "name the hub's host in NO_PROXY"),
     "tls_unknown_ca": (other_authority, "the hub for its code"),
     "clock_skew": (late_clock, "Set the clock by NTP"),
+    "receiver_down": (taken_port, "Choose another scp_port"),
+    "pacs_away": (away_pacs, "Check pacs_url"),
+    "egress_broken": (cut_ledger, "call the auditor"),
     "database_old": (old_database, "Run `consilium site upgrade`"),
 }
 
@@ -190,6 +230,36 @@ def test_a_fault_has_its_own_code_and_its_fix_works(ward: Ward, code: str) -> No
 
     mend()
     assert ward.codes() == before
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(6, True), (-300, True), (-60, False)])
+def test_a_clock_that_is_wrong_in_either_direction(ward: Ward, seconds: int, *, told: bool) -> None:
+    """Six seconds ahead Flower refuses the site; a minute behind nothing happens."""
+    wrong = functools.partial(_off_by, timedelta(seconds=seconds))
+    ward.patch.setattr(wiring, "site_rooms", functools.partial(wiring.Rooms, clock=wrong))
+    assert ("clock_skew" in ward.codes()) == told
+
+
+def _off_by(difference: timedelta) -> datetime:
+    return datetime.now(UTC) + difference
+
+
+@pytest.mark.parametrize(("slow", "told"), [(1, False), (100, True)])
+def test_a_busy_hub_is_no_wrong_clock(ward: Ward, slow: int, *, told: bool) -> None:
+    """One date that was made long before it was sent says nothing; dates that all are old do."""
+    said = HubClient.hub_time
+    asked = []
+
+    def hub_time(hub: HubClient) -> str:
+        asked.append(said(hub))
+        late = timedelta(seconds=5 if len(asked) <= slow else 0)
+        return format_datetime(
+            parsedate_to_datetime(asked[-1]).replace(tzinfo=UTC) - late, usegmt=True
+        )
+
+    ward.patch.setattr(HubClient, "hub_time", hub_time)
+    assert ("clock_skew" in ward.codes()) == told
+    assert len(asked) > 1
 
 
 def test_a_certificate_past_its_dates_is_told_from_a_foreign_one(ward: Ward) -> None:

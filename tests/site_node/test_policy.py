@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from compliance.errors import NotReady
+from site_node.federation.surroundings import GRAPHICS, child_environment
 from site_node.policy import FILE, SitePolicy, read_policy, window_of
 from site_node.settings import FILE as SETTINGS
 from site_node.settings import load_settings, write_settings
@@ -41,14 +42,30 @@ def test_the_stricter_of_settings_and_policy_counts(tmp_path: Path) -> None:
     assert (settings.families, settings.threads, settings.memory_mb) == (("cnn2d_small",), 2, 0)
 
 
+@pytest.mark.parametrize(("most", "seen"), [(None, "0,1"), (1, "0"), (0, "")])
+def test_training_sees_no_more_graphics_processors_than_the_policy_allows(
+    tmp_path: Path, most: int | None, seen: str
+) -> None:
+    """Whatever the environment of the service names: a driver is told our list."""
+    write_settings(tmp_path / SETTINGS, {"gpus": 2})
+    if most is not None:
+        write(tmp_path, gpus=most)
+
+    given = child_environment({"CUDA_VISIBLE_DEVICES": "0,1,2,3"}, load_settings(tmp_path))
+
+    assert {given[name] for name in GRAPHICS} == {seen}
+
+
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
         ({"min_examples": 20}, {"min_examples": 19}),
         ({}, {"min_cell": 4}),
         ({"max_rounds": 10}, {"max_rounds": 11}),
+        ({}, {"answer_counts": True}),
         ({"threads": 2}, {"threads": 3}),
         ({"memory_mb": 4000}, {"memory_mb": 4001}),
+        ({}, {"gpus": 1}),
         ({"families": ["cnn2d_small"]}, {"families": ["cnn2d_small", "densenet121_gn"]}),
     ],
 )
@@ -79,6 +96,8 @@ def test_a_line_that_is_looser_than_the_setting_is_refused_at_the_start(
         ("max_epsilon: 0", "max_epsilon"),
         ("max_epsilon: .nan", "max_epsilon"),
         ("for_profit: maybe", "for_profit"),
+        ("answer_counts: perhaps", "answer_counts"),
+        ("answer_counts: 1", "answer_counts"),
         ("hours: [at night]", "not written like"),
         ("hours: ['25:00-26:00']", "hours that a day does not have"),
         ("hours: ['08:00-08:00']", "or none"),
@@ -168,3 +187,22 @@ def test_one_of_several_windows_is_enough(tmp_path: Path) -> None:
     assert policy.open_at(SUNDAY)
     assert not policy.open_at(SUNDAY.replace(day=23))
     assert policy.said() == {"hours": "mon-fri 19:00-06:00, sat,sun 00:00-24:00"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "line", "answers"),
+    [(None, "", False), (True, "", True), (True, "no", False), (True, "yes", True)],
+)
+def test_questions_how_many_are_answered_only_where_the_hospital_decided_it(
+    tmp_path: Path, setting: bool | None, line: str, answers: bool
+) -> None:
+    """Off without a word; the policy's no is the last one."""
+    if setting is not None:
+        write_settings(tmp_path / SETTINGS, {"answer_counts": setting})
+    if line:
+        (tmp_path / FILE).write_text(f"answer_counts: {line}\n")
+
+    settings = load_settings(tmp_path)
+
+    assert settings.answer_counts is answers
+    assert settings.policy.said() == ({"answer_counts": line} if line else {})

@@ -10,11 +10,8 @@ import httpx
 import pytest
 
 from hub.demo import acts
+from tests.stories.sockets import LOOPBACK, family, listening
 from tests.stories.town import Town
-
-LOOPBACK = ("0100007F", "00000000000000000000000001000000")
-"""127.0.0.1 and ::1 as the kernel writes them."""
-LISTENING = "0A"
 
 
 @pytest.fixture(scope="module")
@@ -29,34 +26,6 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield town
     finally:
         town.close()
-
-
-def family(pid: int) -> set[int]:
-    """A process and everything it started."""
-    from hub.federation.keeper import descendants
-
-    return {pid} | descendants(pid)
-
-
-def listening(pids: set[int]) -> list[tuple[str, int]]:
-    """Address and port of every listening socket of these processes."""
-    inodes = set()
-    for pid in pids:
-        for path in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                target = str(path.readlink())
-            except OSError:
-                continue
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[3] == LISTENING and words[9] in inodes:
-                address, port = words[1].split(":")
-                found.append((address, int(port, 16)))
-    return found
 
 
 def test_nothing_of_a_hospital_listens_beyond_loopback(town: Town) -> None:

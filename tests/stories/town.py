@@ -12,10 +12,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from compliance.records.envelope import parse_event
+from compliance.records.types import seconds_of
 from compliance.signing.note import parse
 from hub.demo import acts, images
 from hub.demo.processes import Cast, CommandFailed
@@ -43,6 +45,7 @@ class Town:
         self.cast = Cast(folder, kept | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"})
         folder.mkdir(parents=True, exist_ok=True)
         self.play = acts.Play(folder, self.cast, list(acts.HOSPITALS[:sites]), rounds)
+        self.play.patience = PATIENCE
         self.patients = patients
         self.sites: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -86,8 +89,12 @@ class Town:
 
     def ask_site(self, site: str, *words: str) -> Any:
         """Run a command at a hospital."""
+        return self.ask_site_at(Path(self.play.home(site)), *words)
+
+    def ask_site_at(self, home: Path, *words: str) -> Any:
+        """Run a command at the hospital that lives in a folder."""
         verb, *rest = words
-        return self.cast.ask("site", verb, *rest, "--home", self.play.home(site))
+        return self.cast.ask("site", verb, *rest, "--home", str(home))
 
     def ask_study(self, *words: str) -> Any:
         """Run a command as the researcher."""
@@ -137,6 +144,14 @@ class Town:
             {"type": event.type, "actor": event.actor, "body": event.body.plain()}
             for event in events
         ]
+
+    def times(self) -> list[tuple[str, datetime]]:
+        """Kind and second of every entry of the study's log."""
+        rooms = hub_rooms(load_settings(Path(self.play.hub)))
+        events = [
+            parse_event(parse(note).text) for note in rooms.ledger.entries(self.play.study, 0)
+        ]
+        return [(event.type, seconds_of(event.time)) for event in events]
 
     def logs(self) -> str:
         """The ends of every log."""

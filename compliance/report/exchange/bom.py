@@ -86,8 +86,15 @@ def _model(log: Log, model: Released) -> dict[str, Any]:
             {"name": "consilium:state", "value": log.state.released.get(model.model_sha256, "")},
             {"name": "consilium:recipe", "value": charter.recipe.sha256},
             {"name": "consilium:initial-model", "value": charter.initial_model_sha256},
+            {"name": "consilium:initial-model-source", "value": _source(charter)},
         ],
     }
+
+
+def _source(charter: CharterBody) -> str:
+    """Whether the first weights were drawn, or given and by what."""
+    given = charter.start_model
+    return "drawn" if given is None else f"{given.source} {given.sha256}"
 
 
 def _metrics(model: Released) -> list[dict[str, Any]]:

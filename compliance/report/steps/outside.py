@@ -55,7 +55,17 @@ def unattested(work: Work) -> str:
     """Exactly what nothing attests: files under the manifest only, and what no log can show."""
     files = ", ".join(_loose(work))
     words = f"by the manifest only: {files}. " if files else "every file was compared. "
-    return f"{words}No log shows: {'; '.join(UNPROVABLE)}"
+    return f"{words}{_not_recomputed(work)}No log shows: {'; '.join(UNPROVABLE)}"
+
+
+def _not_recomputed(work: Work) -> str:
+    """That models follow from updates is another check, for it needs the updates' values."""
+    state = work.reading.state
+    if state is None or not state.rounds_closed:
+        return ""
+    kept = state.charter.aggregator.params.get("keep_updates", "0") != "0"
+    where = "say `consilium audit recompute BUNDLE`" if kept else "the charter keeps no updates"
+    return f"Models were not made again from the updates: {where}. "
 
 
 def _loose(work: Work) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
+from compliance.records.charter import CharterBody
 from compliance.report.log import Log
 from compliance.report.participation import rows as participation
 from compliance.report.story.pieces import (
@@ -73,7 +74,7 @@ def _code(log: Log) -> Facts:
             ("Recipe", text(f"{charter.recipe.id}, version {charter.recipe.version}, network "
                             f"{charter.recipe.family}, ", short(charter.recipe.sha256))),
             ("Training program", text("Flower bundle ", Code(charter.bundle_sha256))),
-            ("Start model", text(Code(charter.initial_model_sha256))),
+            ("Start model", _start(charter)),
             ("How updates become a model", text(
                 charter.aggregator.name + (f" ({params})" if params else "")
                 + ("; updates are masked" if charter.aggregator.masked else ""))),
@@ -82,6 +83,15 @@ def _code(log: Log) -> Facts:
                 f"{charter.min_examples} cases; no shown count below {charter.min_cell}")),
         )
     )  # fmt: skip
+
+
+def _start(charter: CharterBody) -> Text:
+    """The model with which the study began, and whether anybody can draw it again."""
+    name, given = Code(charter.initial_model_sha256), charter.start_model
+    if given is None:
+        return text("drawn from the study's id and the recipe's seed, ", name)
+    source = "a file" if given.source == "file" else "a released model of the study with charter"
+    return text("began from a given model, ", name, f": {source} ", Code(given.sha256))
 
 
 def _sites(log: Log, rows: list[list[Any]]) -> Table:

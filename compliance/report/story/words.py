@@ -111,6 +111,8 @@ SENTENCE: dict[str, str] = {
     "round.opened": "Round {round} opened for {sites}.",
     "update.submitted": "{site} sent its update of round {round}; it claims {n} cases.",
     "metric.reported": "{site} reported measured values of {dataset} ({phase}, {split}).",
+    "mask.key": "{site} published its key for masks.",
+    "round.unmasking": "Round {round} took no more masked updates; in the sum: {alive}.",
     "round.closed": "Round {round} gave a new model from {used}.",
     "round.aborted": "Round {round} ended without a model: {reason}.",
     "charter.amended": "A new version of the charter came into force.",
@@ -126,6 +128,7 @@ SENTENCE: dict[str, str] = {
     "release.refused": "{site} refused that model {model} leaves: {reason}.",
     "model.released": "Model {model} was released as {form}.",
     "model.recalled": "Model {model} was called back: {reason}.",
+    "coalition.measured": "{site} measured the coalitions of seed {seed} on {dataset} ({split}).",
     "contribution.measured": "Contributions of rounds {from_round} to {to_round} were measured.",
     "key.rotated": "Key {name} was replaced: {reason}.",
     "decision.denied": "{site} refused {action}: {rule_words}",
@@ -164,7 +167,7 @@ def sentence(kind: str, body: Mapping[str, Any], actor: str, signers: list[str])
     }
     for name in ("phase", "result"):
         known[name] = str(body.get(name, "")).replace("_", " ")
-    for name in ("sites", "used") if kind.startswith("round.") else ():
+    for name in ("sites", "used", "alive") if kind.startswith("round.") else ():
         known[name] = ", ".join(sorted(body.get(name, ()))) or "nobody"
     return SENTENCE[kind].format_map(known)
 

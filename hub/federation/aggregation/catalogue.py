@@ -1,33 +1,52 @@
-"""The closed catalogue: a charter may name these rules and no other."""
+"""The closed catalogue: a charter may name these rules and server steps and no other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from compliance.errors import Refused
+from compliance.rules.methods import check_aggregator
+from hub.federation.aggregation.aggregator import Aggregator
+from hub.federation.aggregation.clipped_mean import ClippedMean
 from hub.federation.aggregation.fedavg import FedAvg
-from hub.federation.aggregation.rule import Aggregator
-from hub.services.drafts import AGGREGATORS
+from hub.federation.aggregation.fltrust import FLTrust
+from hub.federation.aggregation.median import Median
+from hub.federation.aggregation.nnm_trimmed import NnmTrimmed
+from hub.federation.aggregation.rule import Rule
+from hub.federation.aggregation.server import server_step
+from hub.federation.aggregation.trimmed_mean import TrimmedMean
+
+Params = Mapping[str, Decimal]
 
 
-def aggregator(name: str, params: Mapping[str, Decimal]) -> Aggregator:
-    """Return the rule that a charter names.
+def _capped(make: type[FedAvg | ClippedMean]) -> Callable[[Params], Rule]:
+    return lambda params: make(params["weight_cap"]) if "weight_cap" in params else make()
+
+
+RULES: dict[str, Callable[[Params], Rule]] = {
+    "fedavg": _capped(FedAvg),
+    "clipped_mean": _capped(ClippedMean),
+    "trimmed_mean": lambda params: TrimmedMean(int(params["f"])),
+    "median": lambda _: Median(),
+    "nnm_trimmed": lambda params: NnmTrimmed(int(params["f"])),
+    "fltrust": lambda _: FLTrust(),
+}
+"""How each rule of `compliance.rules.methods.AGGREGATORS` is made from its parameters."""
+
+
+def aggregator(name: str, params: Params) -> Aggregator:
+    """Return the rule that a charter names, with its server step.
 
     Args:
-        name: `charter.aggregator.name`.
-        params: `charter.aggregator.params`; `weight_cap` in (0, 1], default 1. `norm_max`,
-            `offences` and `keep_updates` steer the loop, not the rule, and are passed over.
+        name: `charter.aggregator.name`: a rule, or rule and server step with a dot between.
+        params: `charter.aggregator.params`; `norm_max`, `offences` and `keep_updates` steer the
+            loop, not the rule, and are passed over.
 
     Raises:
-        Refused: the name or a parameter is not in the catalogue, or out of bounds.
+        Refused: the name or a parameter is not in the catalogue, missing, or out of bounds.
     """
-    if name not in AGGREGATORS:
-        raise Refused("charter.terms", found=f"aggregator {name}", agreed=", ".join(AGGREGATORS))
-    unknown = sorted(set(params) - {"weight_cap", "norm_max", "offences", "keep_updates"})
-    if unknown:
-        raise Refused("charter.terms", found=f"parameter {unknown[0]}", agreed="weight_cap")
-    cap = Decimal(params.get("weight_cap", Decimal(1)))
-    if not 0 < cap <= 1:
-        raise Refused("charter.terms", found=f"weight_cap {cap}", agreed="above 0, at most 1")
-    return FedAvg(weight_cap=cap)
+    for found, agreed in check_aggregator(name, {k: str(v) for k, v in params.items()}):
+        raise Refused("charter.terms", found=found, agreed=agreed)
+    rule, _, server = name.partition(".")
+    return Aggregator(RULES[rule](params), server_step(server, params) if server else None)

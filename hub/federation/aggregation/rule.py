@@ -1,31 +1,52 @@
-"""What every aggregation rule is: values in, a new model and its account out.
+"""What every aggregation rule is: a plan made of scalars, and a step made of values.
 
-Source: design/federation.md §6.1.
+The plan is small, goes on record and steers; the step is elementwise. Whoever has the plan and the
+updates gets the same bytes on any machine.
+
+Source: design/federation.md §6.1, §6.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compliance.errors import Malformed
+from compliance.records.layout import Layout
 from hub.federation.aggregation.vectors import FloatArray, Vector
 
 Site: TypeAlias = str
+DoubleArray: TypeAlias = NDArray[np.float64]
 
 CHUNK = 262_144
-"""Values walked at once; memory is (n + 3) chunks, whatever the model."""
+"""Values that one thread takes next; eight blocks."""
+
+BLOCK = 32_768
+"""Values read and worked on at once: they stay in the processor's cache from the file to the new
+model. Memory is (n + 4) blocks a thread, whatever the model."""
 
 
-@dataclass(frozen=True)
-class State:
-    """What a server step carries from round to round: float64 arrays, none for plain rules."""
+class Rows(Protocol):
+    """The updates' values of one block, float32, in site order; a rule may overwrite them."""
 
-    arrays: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    def __iter__(self) -> Iterator[FloatArray]:
+        """One site after the other, each in the place of the one before, shape (width,)."""
+
+    def together(self) -> FloatArray:
+        """All sites at once, shape (sites, width)."""
+
+
+Combine: TypeAlias = Callable[[Rows, DoubleArray], None]
+"""Writes the step of a block, float64 (width,), from the updates' values."""
+
+
+class Undecided(Malformed):
+    """The rule gives no model from these updates; the round ends without one."""
 
 
 @dataclass(frozen=True)
@@ -37,42 +58,132 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Who weighed how much, and the scalars by which an auditor recomputes the round.
+class Sections:
+    """What lies where in a vector: parameters first, then buffers.
 
     Args:
-        weights: share of each site; they add up to exactly 1.
-        details: JSON values; numbers are written as `float.hex()`.
+        count: values in all.
+        params: values that are parameters.
+        floors: from and to of buffers that must not be negative (running variances).
     """
 
-    weights: Mapping[Site, Decimal]
-    details: Mapping[str, Any]
+    count: int
+    params: int
+    floors: tuple[tuple[int, int], ...] = ()
 
 
-class Aggregator(Protocol):
+@dataclass(frozen=True)
+class Votes:
+    """The updates that vote, in the order of their sites' names.
+
+    Args:
+        sites: names, sorted.
+        examples: n of each.
+        vectors: delta of each.
+        reference: the reference site's delta, for a rule that needs one.
+    """
+
+    sites: tuple[Site, ...]
+    examples: tuple[int, ...]
+    vectors: tuple[Vector, ...]
+    reference: Vector | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The scalars that steer one round; lists follow the sites of its votes.
+
+    Args:
+        weights: share of each site, adding up to exactly 1; empty where a rule has no shares.
+        factors: what each delta is multiplied by.
+        total: what the sum is divided by.
+        norms: L2 norm of each delta, over the parameters.
+        reference_norm: and of the reference.
+        cosines: cosine of each delta with the reference.
+        distances: L2 distance of each pair, in the order (0,1), (0,2), …, (1,2), ….
+        neighbours: which deltas each one is averaged with; bit 0 is the first site.
+    """
+
+    weights: Mapping[Site, Decimal] = field(default_factory=dict)
+    factors: tuple[float, ...] = ()
+    total: float | None = None
+    norms: tuple[float, ...] = ()
+    reference_norm: float | None = None
+    cosines: tuple[float, ...] = ()
+    distances: tuple[float, ...] = ()
+    neighbours: tuple[int, ...] = ()
+
+
+class Rule(Protocol):
     """One rule of the closed catalogue."""
 
-    def init(self, count: int) -> State:
-        """Return the state before the first round of a model with so many values."""
-
-    def apply(
-        self,
-        state: State,
-        *,
-        base: Vector,
-        updates: Mapping[Site, Update],
-        out: FloatArray,
-        reference: Vector | None = None,
-    ) -> tuple[State, Outcome]:
-        """Write the new model into `out`; equal inputs give equal bytes on any machine.
-
-        Args:
-            state: of the last round.
-            base: the model all deltas start from.
-            updates: what counts in this round, by site.
-            out: float32, shape (base.count,).
-            reference: the reference site's delta, for rules that need one.
+    def plan(self, votes: Votes, sections: Sections) -> Plan:
+        """Measure the updates and say what each counts.
 
         Raises:
-            Malformed: nothing to aggregate, lengths differ, or n is not positive.
+            Undecided: the rule has no answer to these updates.
         """
+
+    def combine(self, plan: Plan, sites: int) -> Combine:
+        """Return what makes the step of a block of parameters."""
+
+    def combine_buffers(self, plan: Plan, sites: int) -> Combine:
+        """Return what makes the step of a block of buffers."""
+
+
+def pieces(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """From and to of each block of these chunks."""
+    for low, high in spans:
+        for start in range(low, high, BLOCK):
+            yield start, min(start + BLOCK, high)
+
+
+def sections_of(layout: Layout) -> Sections:
+    """Read from a layout where parameters end and which buffers are variances."""
+    params = sum(entry.count for entry in layout.entries if entry.role == "param")
+    floors = [
+        (entry.offset, entry.offset + entry.count)
+        for entry in layout.entries
+        if entry.role == "buffer" and entry.name.endswith("running_var")
+    ]
+    return Sections(layout.count, params, tuple(floors))
+
+
+def votes_of(updates: Mapping[Site, Update], count: int, reference: Site | None = None) -> Votes:
+    """Put updates into the order that nobody's speed changes, and take the reference out.
+
+    Args:
+        updates: what counts in this round, by site.
+        count: values that each must have.
+        reference: the reference site, if the rule has one.
+
+    Raises:
+        Undecided: no update votes, or the reference is not among them.
+        Malformed: another length, or n below 1.
+    """
+    for site, update in sorted(updates.items()):
+        if update.vector.count != count:
+            raise Malformed(f"update of {site}", f"it must hold {count} values")
+        if update.n < 1:
+            raise Malformed(f"update of {site}", "it must rest on at least one example")
+    if reference is not None and reference not in updates:
+        raise Undecided("round", f"the reference site {reference} sent no update that counts")
+    sites = tuple(site for site in sorted(updates) if site != reference)
+    if not sites:
+        raise Undecided("round", "no update counts, so there is nothing to aggregate")
+    return Votes(
+        sites=sites,
+        examples=tuple(updates[site].n for site in sites),
+        vectors=tuple(updates[site].vector for site in sites),
+        reference=updates[reference].vector if reference is not None else None,
+    )
+
+
+def need(votes: Votes, least: int, rule: str) -> None:
+    """Refuse fewer votes than a rule needs.
+
+    Raises:
+        Undecided: there are fewer.
+    """
+    if len(votes.sites) < least:
+        raise Undecided("round", f"{rule} needs {least} updates, {len(votes.sites)} count")

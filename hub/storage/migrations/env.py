@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from alembic import context
 
-from hub.storage import accounts, intents, ledger, members, motions, sealed, studies, tombstones
+from hub.storage import (
+    accounts,
+    counts,
+    intents,
+    ledger,
+    members,
+    motions,
+    sealed,
+    studies,
+    tombstones,
+)
 from hub.storage.database import Base
 
-TABLES = (accounts, intents, ledger, members, motions, sealed, studies, tombstones)
+TABLES = (
+    *(accounts, counts, intents, ledger, members, motions),
+    *(sealed, studies, tombstones),
+)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -111,7 +111,7 @@ def _keep_words(given: Given) -> Values:
 
 def _keep_codes(given: Given) -> Values:
     known = SEXES if given.tag == SEX else code_strings()
-    kept = [text if text in known else "" for text in given.texts]
+    kept = [text if text in known else "" for text in map(str.upper, given.texts)]
     if not any(kept):
         return [INSTEAD[given.tag]] if given.tag in INSTEAD else []
     return kept
@@ -150,7 +150,9 @@ WORDS = Action(
     _keep_words,
 )
 CODES = Action(
-    "codes", "Each part on the closed list of code strings stays; others are emptied.", _keep_codes
+    "codes",
+    "Each part on the closed list of code strings stays, in capitals; others are emptied.",
+    _keep_codes,
 )
 VERBATIM = Action("kept", "Stays as it is: this hospital's own profile says so.", _keep_verbatim)
 ENTER = Action("entered", "Stays; every element in it goes through the same rules.", _remove)

@@ -93,6 +93,14 @@ def walk(source: Dataset) -> Iterator[tuple[Dataset, Element]]:
                 waiting += _nested(level, element)
 
 
+def walk_from(level: Dataset, element: Element) -> Iterator[tuple[Dataset, Element]]:
+    """One element of a level, and every element in it."""
+    yield level, element
+    if written_type(element) in ("SQ", None):
+        for item in _nested(level, element):
+            yield from walk(item)
+
+
 def _nested(level: Dataset, element: Element) -> list[Dataset]:
     if isinstance(element, RawDataElement) and element.VR is None:
         value = element.value or b""

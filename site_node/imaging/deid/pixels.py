@@ -8,8 +8,9 @@ Source: DICOM PS3.5 §8, PS3.3 C.7.6.3.1; design/imaging.md §7.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from pydicom.dataset import Dataset
 
 from compliance.records.reasons import Quarantine
 from site_node.imaging.decode import LOSSY, RLE, decoder_of, stored_frame
+from site_node.imaging.deid.burned_in import Box
+from site_node.imaging.deid.deidentify import put
 from site_node.imaging.deid.elements import swap_words
+from site_node.imaging.deid.read_pixels import Film
 from site_node.imaging.outcomes import Quarantined
 from site_node.imaging.scan import Outline
 from site_node.imaging.shape import PixelShape, check_encapsulated, check_native, read_shape
@@ -40,16 +44,30 @@ class Native:
         shape: what the header says of them, checked.
         outline: where they are.
         high: the highest bit that belongs to the picture.
+        header: for its palette.
+        boxes: places that are written blank, in every frame.
     """
 
     shape: PixelShape
     outline: Outline
     high: int
+    header: Dataset
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def decoded(self) -> bool:
+        """Whether frames are decoded and written anew; otherwise their bytes are copied."""
+        return self.outline.encapsulated or bool(self.boxes)
+
+    @property
+    def film(self) -> Film:
+        """The same for a reader of text."""
+        return Film(self.shape, self._stored, self.header)
 
     @property
     def length(self) -> int:
         """Bytes of all frames, without the one that makes it even."""
-        if self.outline.encapsulated:
+        if self.decoded:
             allocated = max(self.shape.allocated, BYTE)
             samples = self.shape.rows * self.shape.columns * self.shape.samples
             return samples * allocated // BYTE * self.shape.frames
@@ -62,15 +80,31 @@ class Native:
 
     def frames(self) -> Iterator[bytes]:
         """The value piece by piece; one frame is in memory, not all."""
-        if not self.outline.encapsulated:
+        if not self.decoded:
             yield from self._copied()
             return
-        offset, length = self.outline.pixels or (0, 0)
-        value = bytes(self.outline.data[offset : offset + length])
         for index in range(self.shape.frames):
-            frame = stored_frame(value, self.shape, self.outline.syntax, index)
+            frame = self.film.blanked(self._stored(index), self.boxes)
             wide = np.dtype(f"<{frame.dtype.kind}{max(self.shape.allocated // BYTE, 1)}")
             yield self._masked(np.ascontiguousarray(frame).astype(wide)).tobytes()
+
+    def _stored(self, index: int) -> NDArray[Any]:
+        """One frame; of native pixels only its own bytes are copied, where frames end at a word."""
+        bits, syntax = self.shape.frame_bits(), self.outline.syntax
+        if self.outline.encapsulated or bits % 16:
+            return stored_frame(self._value, self.shape, syntax, index)
+        start = (self.outline.pixels or (0, 0))[0] + index * bits // BYTE
+        value = bytes(self.outline.data[start : start + bits // BYTE])
+        return stored_frame(value, replace(self.shape, frames=1), syntax, 0)
+
+    @functools.cached_property
+    def _value(self) -> bytes:
+        """The whole value of Pixel Data, without what stands behind its last pixel."""
+        offset, length = self.outline.pixels or (0, 0)
+        if not self.outline.encapsulated:
+            needed = (self.shape.frame_bits() * self.shape.frames + 7) // BYTE
+            length = min(length, needed + needed % 2)
+        return bytes(self.outline.data[offset : offset + length])
 
     def _copied(self) -> Iterator[bytes]:
         """Native pixels as they are, in little endian, only their own bits."""
@@ -133,7 +167,7 @@ def read_native(outline: Outline, header: Dataset) -> Native:
         check_native(outline, shape)
     high = header.get("HighBit")
     usual = shape.stored - 1
-    native = Native(shape, outline, high if isinstance(high, int) else usual)
+    native = Native(shape, outline, high if isinstance(high, int) else usual, header)
     if not usual <= native.high < shape.allocated:
         raise Quarantined(Quarantine.PIXELS_INCONSISTENT)
     if native.length > MOST_BYTES:
@@ -144,14 +178,16 @@ def read_native(outline: Outline, header: Dataset) -> Native:
 def describe(native: Native, copy: Dataset) -> None:
     """Write into the copy's header what its pixels are now."""
     shape, outline = native.shape, native.outline
-    copy.BitsStored, copy.HighBit = shape.stored, shape.stored - 1
-    if not outline.encapsulated:
+    put(copy, "BitsStored", shape.stored)
+    put(copy, "HighBit", shape.stored - 1)
+    if not native.decoded:
         return
-    copy.BitsAllocated = max(shape.allocated, BYTE)
+    put(copy, "BitsAllocated", max(shape.allocated, BYTE))
     if shape.samples > 1:
-        copy.PhotometricInterpretation, copy.PlanarConfiguration = "RGB", 0
+        put(copy, "PhotometricInterpretation", "RGB")
+        put(copy, "PlanarConfiguration", 0)
     if outline.syntax in LOSSY and copy.get("LossyImageCompression") != "01":
         packed = sum(length for _, length in outline.fragments[1:])
-        copy.LossyImageCompression = "01"
-        copy.LossyImageCompressionRatio = f"{native.length / max(packed, 1):.3g}"
-        copy.LossyImageCompressionMethod = METHODS[outline.syntax]
+        put(copy, "LossyImageCompression", "01")
+        put(copy, "LossyImageCompressionRatio", f"{native.length / max(packed, 1):.3g}")
+        put(copy, "LossyImageCompressionMethod", METHODS[outline.syntax])

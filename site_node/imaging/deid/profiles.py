@@ -23,6 +23,7 @@ from site_node.imaging.deid.words import lists_sha256
 BASIC = "113100"
 MODIFIED_DATES, PATIENT_CHARACTERISTICS = "113107", "113108"
 DEVICE_IDENTITY, INSTITUTION_IDENTITY = "113109", "113112"
+CLEAN_PIXELS = "113101"
 
 MEANINGS = {
     BASIC: "Basic Application Confidentiality Profile",
@@ -31,7 +32,10 @@ MEANINGS = {
     DEVICE_IDENTITY: "Retain Device Identity Option",
     INSTITUTION_IDENTITY: "Retain Institution Identity Option",
 }
-"""Codes of CID 7050 that this program can claim."""
+"""Codes of CID 7050 that a profile can choose."""
+
+CLAIMED = MEANINGS | {CLEAN_PIXELS: "Clean Pixel Data Option"}
+"""Codes that a copy can carry; this one says that its own pixels were read for text."""
 
 OPTIONS = {
     MODIFIED_DATES: DATES,
@@ -42,7 +46,7 @@ OPTIONS = {
 """The column of the table that a code switches on."""
 
 REFUSED = {
-    "113101": "Clean Pixel Data needs a reader of text in pictures, which this release has not.",
+    CLEAN_PIXELS: "Clean Pixel Data is true of single copies: --find-text claims it where it read.",
     "113102": "Clean Recognizable Visual Features needs defacing, which this release has not.",
     "113103": "Clean Graphics cannot be promised: overlays and graphics are removed instead.",
     "113104": "Clean Structured Content cannot be promised: such content is removed instead.",

@@ -168,6 +168,8 @@ def test_no_answer_holds_a_secret(http, house):
         "number": number,
         "motion": house.motion("member.suspended", SUSPENSION, NAMES[1])["id"],
         "path": "entries/000.p/1",
+        "paper": "card.json",
+        "site": NAMES[0],
     }
     seed = base64.b64encode(house.rooms.keys.events.seed).decode()
     hashes = [row["password"] for row in rows_of(house.rooms.database, "account")]
@@ -196,12 +198,14 @@ def test_the_walk_knows_every_get_route(house):
     assert found == {name for name in TABLE if name.startswith("GET")}
 
 
-def test_readiness_is_told_to_everybody_in_three_words(http):
-    """No path, no version, no count."""
+def test_readiness_is_told_to_everybody_in_a_few_words(http):
+    """No path, no version, no count; of the certificate what TLS shows to everybody anyway."""
     assert http.get(f"{PREFIX}/readyz").json() == {
         "ready": False,
         "database": "ok",
         "superlink": "not here",
+        "certificate": "unreadable",
+        "certificate_until": None,
     }
 
 

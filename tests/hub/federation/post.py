@@ -11,7 +11,7 @@ from compliance.errors import Refused
 from compliance.records.order import Order
 from compliance.records.wire import vector_file
 from hub.federation.director import Director, Stage
-from hub.federation.exchange import Failure
+from hub.federation.exchange import Failure, Model
 from hub.federation.replies import Reply
 from site_node.gate.measures import MetricClaim
 from tests.house import House
@@ -61,16 +61,22 @@ class Post:
     away: set[str] = field(default_factory=set)
     sendings: list[tuple[str, str, int]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    working: dict[str, int] = field(default_factory=dict)
     cut_after: int | None = None
     orders: dict[str, tuple[str, Order]] = field(default_factory=dict)
+    vectors: dict[str, bytes] = field(default_factory=dict)
 
     def online(self) -> set[str]:
         """Hospitals that can be reached."""
         return set(self.house.sites) - self.away
 
-    def send(self, order: Order, vector: bytes, sites: Iterable[str], ttl: float) -> dict[str, str]:
-        """Hand an order to hospitals that are there."""
+    def send(
+        self, order: Order, vector: Model | None, sites: Iterable[str], ttl: float
+    ) -> dict[str, str]:
+        """Hand an order to hospitals that are there; with `unmask` goes no model."""
         found = {}
+        if vector is not None:
+            self.vectors[order.model_sha256] = vector()
         for site in sites:
             self.sendings.append((site, order.kind, order.round))
             number = f"m{len(self.sendings)}"
@@ -116,4 +122,6 @@ class Post:
             sizes=lambda site, name, version: rooms.catalogue.dataset(site, name, version).examples,
             wait=lambda seconds: self.house.time.forward(seconds=seconds),
             say=self.said.append,
+            working=lambda: self.working,
+            scores=rooms.scores.keep,
         )

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance.errors import Malformed, Refused
+from hub.federation.aggregation.aggregator import Inputs
 from hub.federation.aggregation.catalogue import aggregator
-from hub.federation.aggregation.fedavg import capped_shares, decimals
+from hub.federation.aggregation.details import details_of
 from hub.federation.aggregation.rule import CHUNK, Update
+from hub.federation.aggregation.shares import capped_shares, decimals
 from hub.federation.aggregation.vectors import ArrayVector, FileVector
 
 SITES = ("lyon.example", "north.example", "oslo.example")
@@ -32,7 +34,7 @@ def average(vectors, examples, base, **params):
     rule = aggregator("fedavg", {name: Decimal(value) for name, value in params.items()})
     updates = {site: Update(ArrayVector(vectors[site]), examples[site]) for site in vectors}
     out = np.empty_like(base)
-    _, outcome = rule.apply(rule.init(len(base)), base=ArrayVector(base), updates=updates, out=out)
+    outcome = rule.apply(Inputs(ArrayVector(base), updates), ArrayVector(out))
     return out, outcome
 
 
@@ -80,7 +82,7 @@ def test_a_model_larger_than_a_chunk_is_the_same_from_files_and_memory(tmp_path)
     (tmp_path / "base").write_bytes(base.tobytes())
     out = np.empty(count, np.float32)
 
-    rule.apply(rule.init(count), base=FileVector(tmp_path / "base"), updates=updates, out=out)
+    rule.apply(Inputs(FileVector(tmp_path / "base"), updates), ArrayVector(out))
 
     assert out.tobytes() == average(found, EXAMPLES, base)[0].tobytes()
     whole = sum(EXAMPLES[s] * found[s].astype(np.float64) for s in SITES) / 100 + 1.0
@@ -149,8 +151,10 @@ def test_the_account_holds_the_scalars_exactly():
     """An auditor reads factors as hexadecimal floats, bit for bit."""
     _, outcome = average(deltas(), EXAMPLES, BASE)
 
-    assert float.fromhex(outcome.details["total"]) == 100
-    assert float.fromhex(outcome.details["factors"]["lyon.example"]) == 60
+    details = details_of(1, outcome)
+    assert details["sites"] == list(SITES)
+    assert float.fromhex(details["total"]) == 100
+    assert [float.fromhex(factor) for factor in details["factors"]] == [60, 30, 10]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,7 @@ def test_a_round_that_cannot_be_computed_writes_nothing(vectors, examples):
     out = np.full(COUNT, 7, np.float32)
 
     with pytest.raises(Malformed):
-        rule.apply(rule.init(COUNT), base=ArrayVector(BASE), updates=updates, out=out)
+        rule.apply(Inputs(ArrayVector(BASE), updates), ArrayVector(out))
 
     assert (out == 7).all()
 

@@ -41,6 +41,8 @@ def key_pair() -> tuple[str, bytes]:
 class Link(ThreadingHTTPServer):
     """Stands where the SuperLink would: counts what reaches it."""
 
+    request_queue_size = 128
+
     def __init__(self) -> None:
         self.reached: list[str] = []
         self.answers: dict[str, list[bytes]] = {}
@@ -54,7 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Note the path and answer as the test wishes."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.reached.append(self.path)
-        waiting = self.server.answers.get(self.path, [])
+        own = self.headers.get("flwr-public-key", "")
+        waiting = self.server.answers.get(own) or self.server.answers.get(self.path, [])
         body = waiting.pop(0) if waiting else b""
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -136,6 +139,29 @@ class Client:
         await self.gateway(scope, receive, send)
         await self.gateway.close()
         return sent[0]["status"], sent[1]["body"]
+
+
+async def call_of(gateway: Gateway, header: bytes, gone_after: float | None) -> tuple[int, bytes]:
+    """One pull of a node, held until there is something, or until the node is gone."""
+    sent: list[Any] = []
+    messages = [{"type": "http.request", "body": b"x", "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop(0)
+        await asyncio.sleep(3600 if gone_after is None else gone_after)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = "/v1/fleet/pull-messages"
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "headers": [(b"flwr-public-key", header)],
+    }  # fmt: skip
+    await gateway(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
 
 
 OTHERS = [
@@ -289,6 +315,45 @@ def test_the_bell_brings_the_order_at_once(link: Link, tmp_path: Path) -> None:
     thread.join()
 
     assert told == (200, b"the order")
+
+
+def test_twenty_nodes_are_held_side_by_side_and_one_that_left_takes_nothing(
+    link: Link, tmp_path: Path
+) -> None:
+    """One ring, and each has its own order; the order of the node that vanished stays."""
+    pairs = [key_pair() for _ in range(21)]
+    members = [ssh for ssh, _ in pairs]
+    headers = [header for _, header in pairs]
+    gone = headers.pop()
+    path = tmp_path / "bell.sock"
+    place = Loopback(link.server_address[1], Path(), "")
+    carried: list[tuple[str, int]] = []
+    gateway = Gateway(
+        place=lambda: place, keys=lambda: members, held=60, bell=path,
+        moved=lambda key, name, asked, answered: carried.append((name, answered)),
+    )  # fmt: skip
+
+    async def one(header: bytes, gone_after: float | None) -> tuple[int, bytes]:
+        return await call_of(gateway, header, gone_after)
+
+    async def all_of_them() -> list[tuple[int, bytes]]:
+        left = asyncio.create_task(one(gone, 0.01))
+        held = [asyncio.create_task(one(header, None)) for header in headers]
+        await left
+        while len(link.reached) < len(pairs):
+            await asyncio.sleep(0.01)
+        for number, header in enumerate([*headers, gone]):
+            link.answers[header.decode()] = [f"order {number}".encode()]
+        ring(path)
+        found = await asyncio.gather(*held)
+        await gateway.close()
+        return list(found)
+
+    found = asyncio.run(all_of_them())
+
+    assert found == [(200, f"order {number}".encode()) for number in range(20)]
+    assert link.answers[gone.decode()] == [b"order 20"]
+    assert sorted(carried)[-1] == ("pull-messages", len(b"order 19"))
 
 
 def test_a_bell_that_nobody_hears_is_no_fault(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from compliance.canonical import encode
 from compliance.errors import ConsiliumError, Malformed, NotReady, Refused
-from compliance.records.recipe import shipped
+from compliance.records.recipe import layout_of, made_from, shipped
+from hub.services.start import start_model
 from tests import factories as make
 from tests.hub.house import DESCRIPTION, House
 
@@ -105,3 +107,54 @@ def test_a_recipe_outside_its_bounds_is_refused(catalogue, base, changes):
         catalogue.change(base, changes)
 
     assert catalogue.recipes() == before
+
+
+def own_network(**changes):
+    """A recipe of a network that only a consortium's package has; its layout is within it."""
+    entries = [
+        {"name": "head.bias", "shape": ["classes"], "role": "param",
+         "init": {"kind": "const", "value": "0"}},
+        {"name": "head.weight", "shape": ["classes", 784], "role": "param",
+         "init": {"kind": "uniform", "bound": "0.035"}},
+    ]  # fmt: skip
+    limits = {"dims": [2], "channels": [1], "smallest": 8, "step": 1, "draws": False,
+              "noise": True, "why": "one gradient per case"}  # fmt: skip
+    package = {"name": "north-recipes", "version": "1.0", "files_sha256": make.sha("files"),
+               "limits": limits}  # fmt: skip
+    form = {"channels": 1, "dims": 2, "smallest": 8, "step": 1, "entries": entries}
+    network = {"name": "north_flat", "params": {}}
+    over = {"id": "north-chest", "network": network, "form": form, "package": package}
+    return made_from(shipped()["cnn2d-small"], over | changes)
+
+
+def test_a_brought_recipe_is_all_that_the_hub_needs(catalogue):
+    """No torch, no package: the layout, its start values and a changed version come from it."""
+    made = catalogue.bring(own_network().encode())
+
+    layout = layout_of(catalogue.recipe(made.sha256))
+    changed = catalogue.change("north-chest", {"seed": 3})
+
+    assert (layout.count, made.family) == (785, "north_flat")
+    assert len(start_model(layout, "0" * 16, made.seed)) == 4 * 785
+    assert (changed.id, changed.version, changed.package) == ("north-chest", 2, made.package)
+    assert {made.sha256, changed.sha256} <= {row["sha256"] for row in catalogue.recipes()}
+
+
+def test_what_is_brought_is_one_sound_recipe(catalogue):
+    """Another layout hash, a shipped name, too long, not canonical, too many values."""
+    plain = own_network().plain()
+    entries = plain["form"]["entries"]
+    huge = {**plain["form"], "entries": [{**entries[1], "shape": [4096] * 6}]}
+    for document in (
+        encode(plain | {"layout_sha256": make.sha("another")}),
+        encode(plain | {"id": "cnn2d-small"}),
+        encode(plain | {"form": huge}),
+        encode(plain | {"package": None}),
+        encode(plain | {"family": "cnn2d_small"}),
+        encode(plain) + b" ",
+        encode(plain | {"classes": ["x" * 60 + str(n) for n in range(200)] * 30}),
+        b"{}",
+    ):
+        with pytest.raises(ConsiliumError):
+            catalogue.bring(document)
+    assert "north-chest" not in {row["id"] for row in catalogue.recipes()}

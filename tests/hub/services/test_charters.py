@@ -34,6 +34,23 @@ def test_a_draft_becomes_a_whole_charter_with_the_hospitals_own_keys(proposed):
     assert (body.quorum.k, body.min_sites, body.min_examples) == (2, 2, 20)
 
 
+def test_a_draft_over_masks_passes_and_is_measured_by_overlap(house):
+    """No rule has anything against it; the names of its measures are those of masks."""
+    house.join(*NAMES)
+    changes = {"classes": ["lesion", "cyst"], "preprocessing": {"size": [16, 32, 32]}}
+    draft = house.draft(recipe={"id": "unet-3d", "changes": changes})
+    researcher = str(key_of(make.RESEARCHER).verifier)
+
+    found = house.rooms.charters.check(draft, researcher)
+    body = parse_event(house.rooms.charters.prepare(draft, researcher)).body
+
+    assert [row.rule for row in found if not row.allowed] == []
+    assert (body.task.kind, body.task.labels) == ("segmentation", ["lesion", "cyst"])
+    assert body.evaluation.primary == "dice"
+    assert {"dice.cyst", "left_empty", "local.dice"} <= set(body.evaluation.metrics)
+    assert "auroc" not in body.evaluation.metrics
+
+
 @pytest.mark.parametrize("sites", [2, 3, 4, 5, 6, 7, 10])
 def test_the_default_quorum_survives_as_many_liars_as_the_design_says(house, sites):
     """Two histories can both reach k only if 2k - n hospitals lie with the hub."""
@@ -57,7 +74,7 @@ def test_the_default_quorum_survives_as_many_liars_as_the_design_says(house, sit
         {"max_rounds": 0},
         {"min_examples": -1},
         {"round_seconds": 10**12},
-        {"aggregator": {"name": "median", "params": {}, "masked": False}},
+        {"aggregator": {"name": "krum", "params": {}, "masked": False}},
         {"recipe": {"id": "no-such-recipe"}},
         {"recipe": None},
         {"recipe": {"id": "cnn2d-small", "changes": {"image": {"size": [0, 0]}}}},

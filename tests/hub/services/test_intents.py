@@ -204,6 +204,8 @@ def test_no_act_of_the_hub_decides_for_a_hospital(house):
     assert names == {
         "charter.propose",
         "charter.launch",
+        "charter.amend",
+        "counts.ask",
         "study.stop",
         "export.create",
         "model.release",

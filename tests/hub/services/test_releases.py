@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +17,11 @@ from compliance.report.bundle import Material, build, write_zip
 from compliance.report.card import card
 from compliance.report.verify import Report, verify
 from compliance.rules.fold import replay
-from hub.main import create_app
 from tests import factories as make
-from tests.dashboard.stage import Stage
+from tests.dashboard.stage import EVALUATION, Stage
 from tests.hub.house import NAMES, PASSWORD
-from tests.site_node.gate.world import InProcess
 
 EAST, NORTH, SOUTH = NAMES
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    """Three hospitals, two closed rounds, everything witnessed; two of three must agree."""
-    made = Stage(tmp_path / "hub")
-    made.run(2)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def http(stage: Stage) -> Iterator[httpx.Client]:
-    """A client of the hub's API, without a socket."""
-    transport = InProcess(create_app(stage.rooms))
-    with httpx.Client(transport=transport, base_url="https://127.0.0.1:8443") as client:
-        yield client
-
-
-def bearer(stage: Stage, name: str) -> dict[str, str]:
-    """The session of a person."""
-    return {"Authorization": f"Bearer {stage.tokens[name]}"}
 
 
 def newest(stage: Stage) -> str:
@@ -146,7 +121,8 @@ def test_a_model_that_no_closed_round_made_is_not_released(stage: Stage, name: s
 def test_a_charter_that_lets_only_numbers_out_keeps_the_weights(tmp_path: Path) -> None:
     """The agreed form binds the hub."""
     stage = Stage(tmp_path / "hub")
-    stage.propose(release={"outputs": ["metrics_only"], "k": 1, "veto": False})
+    release = {"outputs": ["metrics_only"], "k": 1, "veto": False}
+    stage.propose(release=release, evaluation=EVALUATION)
     stage.sign(*NAMES)
     stage.rooms.charters.launch(stage.charter_id)
     stage.play_round()
@@ -189,7 +165,7 @@ def test_before_the_release_nobody_downloads(stage: Stage, http: httpx.Client) -
     with pytest.raises(Refused, match="0 of 2"):
         stage.rooms.exports.model_file(stage.study)
     for name in stage.tokens:
-        headers = bearer(stage, name)
+        headers = stage.bearer(name)
         card_answer = http.get(f"/api/v1/studies/{stage.study}/card", headers=headers)
         assert card_answer.status_code == 403
         intent = {"action": "model.download", "object": stage.study, "body": {}}
@@ -384,11 +360,11 @@ def test_a_researcher_releases_over_http_and_reads_the_card(
     stage.agree(EAST, NORTH)
     path = f"/api/v1/studies/{stage.study}/release"
 
-    told = http.post(path, json={}, headers=bearer(stage, "celine"))
+    told = http.post(path, json={}, headers=stage.bearer("celine"))
 
     assert told.status_code == 200
     for name in stage.tokens:
-        read = http.get(f"/api/v1/studies/{stage.study}/card", headers=bearer(stage, name))
+        read = http.get(f"/api/v1/studies/{stage.study}/card", headers=stage.bearer(name))
         assert sha256_id(read.content) == told.json()["card_sha256"]
 
 
@@ -400,7 +376,7 @@ def test_what_the_makers_wrote_stands_in_the_card_and_in_the_evidence(
     route = f"/api/v1/studies/{stage.study}/release"
     told = {"narrative": {"intended_use": "A second look.", "risks": None}}
 
-    answer = http.post(route, json=told, headers=bearer(stage, "celine"))
+    answer = http.post(route, json=told, headers=stage.bearer("celine"))
 
     assert answer.status_code == 200, answer.text
     data = stage.rooms.releases.card(stage.study)
@@ -417,7 +393,7 @@ def test_a_narrative_that_a_card_does_not_have_releases_nothing(
     stage.agree(EAST, NORTH)
     route = f"/api/v1/studies/{stage.study}/release"
 
-    answer = http.post(route, json={"narrative": false}, headers=bearer(stage, "celine"))
+    answer = http.post(route, json={"narrative": false}, headers=stage.bearer("celine"))
 
     assert answer.status_code == 400
     assert next(iter(false)) in answer.text

@@ -23,7 +23,7 @@ from compliance.records.decisions import DecisionDenied
 from compliance.records.envelope import parse_event
 from compliance.records.wire import ARRAYS, NOTES, VECTOR, WORDS
 from compliance.signing.note import parse
-from site_node.federation import client_app
+from site_node.federation import client_app, in_time
 from site_node.settings import Settings
 from site_node.store.replies import ReplyRow
 from site_node.training.work import Done, Work
@@ -64,7 +64,7 @@ class Stage:
             called.append(work)
             return hostile(work, vector)
 
-        self._patch.setattr(client_app, "carry_out", trains)
+        self._patch.setattr(in_time, "carry_out", trains)
         reply = self.answers()
         assert len(called) == 1
         return reply
@@ -243,7 +243,7 @@ def test_an_answer_that_cannot_be_written_down_stays_here(
         raise OSError(28, CANARY)
 
     monkeypatch.setattr(stage.site.egress, "write", full)
-    monkeypatch.setattr(client_app, "carry_out", lambda _, vector, *__: done(vector))
+    monkeypatch.setattr(in_time, "carry_out", lambda _, vector, *__: done(vector))
     asked = message(stage.house, order_of(stage.house))
 
     content = client_app.content_of(asked, "train")

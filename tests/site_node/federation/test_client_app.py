@@ -15,10 +15,11 @@ from compliance.records.envelope import parse_event
 from compliance.records.order import Order
 from compliance.records.wire import ARRAYS, ORDER, VECTOR, WORDS
 from compliance.signing.note import parse
-from site_node.federation import client_app
+from site_node.federation import client_app, in_time
 from site_node.federation.client_app import Reply, answer, wait_for_permit
 from site_node.wiring import Rooms
 from tests.house import House
+from tests.site_node.federation.hostile import done
 
 CANARY = "MUELLER-HANS-19440203"
 
@@ -163,3 +164,22 @@ def test_an_order_of_an_unknown_log_is_refused_in_time(
 def test_an_evaluation_is_not_taken_for_a_training_order(house: House, site: Rooms) -> None:
     """Flower's own message type and the order's kind must say the same."""
     assert answer(site, message(house, order_of(house)), "evaluate") == Reply(None, [])
+
+
+def test_what_is_on_record_is_answered_again_byte_for_byte_or_not_at_all(
+    house: House, site: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub lost the values: they go again. The site lost its answer: nothing new is trained."""
+    monkeypatch.setattr(in_time, "carry_out", lambda _, vector, *__: done(vector))
+    first = answer(site, message(house, order_of(house)), "train")
+    for note in first.notes:
+        house.hub.ledger.append(house.study, note)
+    house.time.forward(seconds=6)
+    site.witness.step(house.study)
+    monkeypatch.setattr(in_time, "carry_out", None)
+
+    assert answer(site, message(house, order_of(house)), "train") == first
+
+    for path in (site.settings.home / "replies").glob("*.f32"):
+        path.unlink()
+    assert said(answer(site, message(house, order_of(house)), "train")).rule == "update.twice"

@@ -76,6 +76,21 @@ def test_one_tick_mirrors_cosigns_registers_and_beats(
     assert said == []
 
 
+def test_trouble_with_questions_stops_nothing_else(
+    world: World, rooms: Rooms, agent: Agent, said: list[str]
+) -> None:
+    """An unreadable list of questions is said once, and the look goes on."""
+    world.hub.questions = ["%%"]
+
+    agent.tick()
+    agent.tick()
+
+    assert [line for line in said if "questions are unreadable" in line] == said
+    assert len(said) == 1
+    kinds = [line["kind"] for line in rooms.journal.lines()]
+    assert kinds.count("trouble") == 1
+
+
 def test_a_heartbeat_holds_codes_and_counts_only(world: World, agent: Agent) -> None:
     """No path, no title, no sentence reaches the hub with a sign of life."""
     agent.tick()
@@ -272,6 +287,29 @@ def test_images_are_received_and_old_ones_deleted_while_the_hub_is_away(
     assert told == [True, "stop"]
     assert not old.exists()
     assert "quarantine.expired" in [line["kind"] for line in rooms.journal.lines()]
+
+
+def test_the_steward_can_look_and_leave_while_the_hub_is_away(world: World, rooms: Rooms) -> None:
+    """The console's door is opened before the hub is asked, and ends with the site."""
+    stop, told = Event(), []
+
+    class Desk:
+        """A door that notes whether the hub was asked before it."""
+
+        def tend(self, *, needed: bool) -> None:
+            """Wanted or not."""
+            told.append((needed, len(world.hub.heartbeats)))
+            stop.set()
+
+        def stop(self) -> None:
+            """Ended."""
+            told.append("stop")
+
+    agent = Agent(rooms=rooms, supervisor=Quiet(Event()), say=lambda _: None, beside=[Desk()])
+
+    agent.run(stop)
+
+    assert told == [(True, 0), "stop"]
 
 
 def test_a_home_is_served_once(tmp_path: Path) -> None:

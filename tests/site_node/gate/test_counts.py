@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from site_node.gate.counts import Cell, Counts, Question, retold
+from compliance.records.counts import CountsAsked
+from site_node.gate.counts import Cell, Counts, fits, retold
 from site_node.store.counts import CountRow
 from site_node.wiring import Rooms
 from tests.guards import Guard, take_away
@@ -32,7 +33,7 @@ WORDS: dict[str, list[str | None]] = {
     "label": [None, "normal", "pneumonia"],
 }
 QUESTIONS = [
-    Question.model_validate(dict(zip(WORDS, words, strict=True)))
+    CountsAsked.model_validate(dict(zip(WORDS, words, strict=True)))
     for words in itertools.product(*WORDS.values())
 ]
 HOSPITAL = st.dictionaries(st.sampled_from(PLACES), st.integers(0, 40))
@@ -52,7 +53,7 @@ def told(grid: Grid) -> dict[Cell, int]:
 def answers(grid: Grid) -> list[int]:
     """The answers to every question there is."""
     return [
-        sum(value for cell, value in told(grid).items() if question.fits(cell))
+        sum(value for cell, value in told(grid).items() if fits(question, cell))
         for question in QUESTIONS
     ]
 
@@ -226,10 +227,10 @@ def counts_of(rooms: Rooms, held: Held) -> Counts:
 def test_answers_are_kept_from_one_process_to_the_next(world: World) -> None:
     """What was told is in the database: a restart is no second chance to ask."""
     held = Held(female=9, male=30)
-    first = counts_of(world.joined(founded=False), held).answer(Question(sex="female"))
+    first = counts_of(world.joined(founded=False), held).answer(CountsAsked(sex="female"))
     held.exact[("cr", "chest", "60-69", "female", "normal")] = 10
 
-    again = counts_of(world.rooms(), held).answer(Question(sex="female"))
+    again = counts_of(world.rooms(), held).answer(CountsAsked(sex="female"))
 
     assert first == again == [{"dataset": "chest", "patients": "5", "floor": 5}]
 
@@ -239,12 +240,12 @@ def test_the_hospitals_own_floor_counts_and_nobody_asks_for_another(world: World
     world.joined(founded=False)
     held = Held(female=9, male=30)
 
-    told = counts_of(world.rooms(min_cell=20), held).answer(Question())
+    told = counts_of(world.rooms(min_cell=20), held).answer(CountsAsked())
     assert told == [{"dataset": "chest", "patients": "20", "floor": 20}]
-    few = counts_of(world.rooms(min_cell=20), held).answer(Question(sex="female"))
+    few = counts_of(world.rooms(min_cell=20), held).answer(CountsAsked(sex="female"))
     assert few[0]["patients"] == "<20"
     with pytest.raises(ValidationError):
-        Question.model_validate({"min_cell": 1})
+        CountsAsked.model_validate({"min_cell": 1})
 
 
 @pytest.mark.parametrize(
@@ -253,13 +254,13 @@ def test_the_hospitals_own_floor_counts_and_nobody_asks_for_another(world: World
 def test_only_closed_words_can_be_asked(words: dict[str, str]) -> None:
     """No year of age, no free text, no pattern."""
     with pytest.raises(ValidationError):
-        Question.model_validate(words)
+        CountsAsked.model_validate(words)
 
 
 def test_every_answer_is_in_the_journal(world: World) -> None:
     """What was asked and what was told; the exact number is not needed there."""
     rooms = world.joined(founded=False)
-    counts_of(rooms, Held(female=9)).answer(Question(sex="female"))
+    counts_of(rooms, Held(female=9)).answer(CountsAsked(sex="female"))
 
     line = rooms.journal.lines()[-1]
     assert (line["kind"], line["data"]) == (

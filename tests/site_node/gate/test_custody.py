@@ -284,9 +284,8 @@ def test_the_mirror_as_files_is_a_whole_log_that_anybody_can_read(
     for log in (CONSORTIUM, house.study):
         north.witness.follow_quorum(log)
 
-    told = write_mirror(
-        north.mirror, tmp_path, north.keys.node, north.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-    )
+    now = north.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = write_mirror(north.mirror, tmp_path, north.keys.node, now, lambda _: False)
 
     assert {row["log"] for row in told} == {CONSORTIUM, house.study}
     for row in told:

@@ -12,7 +12,8 @@ from compliance.errors import NotReady
 from compliance.report.bag import read_zip
 from compliance.report.request import Request, parse_request
 from compliance.report.verify import verify
-from site_node.gate.export import export, find_mirrored
+from site_node.gate.export import export
+from site_node.gate.mirror import find_mirrored
 from site_node.wiring import Rooms
 from tests.site_node.gate.world import STUDY, World
 

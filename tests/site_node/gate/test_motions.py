@@ -15,6 +15,7 @@ from compliance.records.envelope import write_event
 from compliance.records.kinds import CONSORTIUM
 from compliance.signing.keys import SigningKey
 from hub.services.consortium import Terms
+from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import read_code
 from site_node.gate.joining import Applicant, Connections, join
 from site_node.gate.motion_page import list_lines, motion_lines
@@ -72,6 +73,27 @@ def test_what_is_signed_is_the_text_that_was_shown(house: House, tmp_path: Path)
 
     with pytest.raises(Refused, match="do not sign"):
         read_motion(told)
+
+
+def test_a_signature_that_the_hub_did_not_listen_to_is_kept(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's clock was wrong while it was signed: handed over when it is right again."""
+    newcomer(house, tmp_path)
+    north = house.sites["north.example"].motions
+    (asked,) = [motion for motion in north.all() if motion.state == "open"]
+
+    def late(*_told: object) -> None:
+        raise Refused("request.time", sentence="The request is old.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HubClient, "sign_motion", late)
+        with pytest.raises(Refused, match="old"):
+            north.sign(asked, None, None)
+    north.keep_word()
+
+    (after,) = [motion for motion in north.all() if motion.motion == asked.motion]
+    assert "north.example" in " ".join(after.signed)
 
 
 def test_other_typed_characters_sign_nothing(house: House, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from compliance.errors import Refused
 from compliance.records.order import Order
 from compliance.rules.words import SENTENCES
-from site_node.federation import client_app
+from site_node.federation import in_time
 from site_node.gate import doctor
 from site_node.gate.say import card_lines, check_lines
 from site_node.policy import FILE
@@ -95,11 +95,11 @@ def test_a_study_for_profit_is_refused_where_the_policy_says_so(world: World, ga
     assert asked(world, under(world, for_profit=False), order) == "site.purpose"
 
 
-@pytest.mark.parametrize(("most", "rule"), [(3.9, "site.epsilon"), (4, "site.policy")])
+@pytest.mark.parametrize(("most", "rule"), [(3.9, "site.epsilon"), (4, "recipe.dp")])
 def test_a_budget_above_the_policy_is_named_in_the_card(
     world: World, most: float, rule: str
 ) -> None:
-    """Four is not below 3.9; at 4 only the noise itself is what this version does not have."""
+    """Four is not below 3.9; at 4 only the recipe, which has no noise, does not fit."""
     world.joined()
     rooms = under(world, max_epsilon=most)
     world.hub.propose(world.charter(rooms, dp=NOISE))
@@ -153,9 +153,9 @@ def test_work_is_ended_when_the_hours_end(
         progress("epoch 2", 0.2)
         raise AssertionError("it went on")
 
-    monkeypatch.setattr(client_app, "carry_out", trains)
+    monkeypatch.setattr(in_time, "carry_out", trains)
     with pytest.raises(Refused) as caught:
-        client_app.work(again, permit, order, memoryview(b""))
+        in_time.work(again, permit, order, memoryview(b""))
     assert caught.value.rule == "site.hours"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from compliance.canonical import sha256_id
 from compliance.errors import Refused
+from compliance.records.coalitions import SweepStep
 from compliance.records.order import Order
 from compliance.signing.note import parse_line
 from site_node.store import studies as decisions
@@ -76,7 +77,7 @@ def test_an_order_for_an_unknown_study_is_refused(world: World, rooms: Rooms) ->
         ({"layout_sha256": OTHER}, "round.model"),
         ({"deadline": "2026-11-22T08:59:59Z"}, "round.deadline"),
         ({"kind": "unmask"}, "site.policy"),
-        ({"kind": "sweep"}, "site.policy"),
+        ({"kind": "sweep"}, "round.sequence"),
     ],
 )
 def test_an_order_that_differs_from_the_log_is_refused(
@@ -88,6 +89,20 @@ def test_an_order_that_differs_from_the_log_is_refused(
 
     assert refusal(world, rooms, order) == rule
     assert rooms.catalogue.asked == ["chest"]  # type: ignore[attr-defined]  # at approval only
+
+
+def test_nothing_is_swept_where_the_charter_has_no_sweep(world: World, rooms: Rooms) -> None:
+    """The hub may want to know more; the hospitals agreed on equal shares."""
+    world.close_round(rooms, 1)
+    real = ordered(world, rooms, number=2)
+    (last,) = rooms.mirror.state(STUDY).rounds_closed
+    held = rooms.mirror.leaf(STUDY, last.index)
+    assert held is not None
+    step = SweepStep(name="sweep-0011223344556677", batch=0, step=1)
+    leaf = "sha256:" + held[0].hex()
+    asked = {"kind": "sweep", "round": 1, "entry": last.index, "leaf": leaf, "sweep": step}
+
+    assert refusal(world, rooms, real.model_copy(update=asked)) == "coalition.sweep"
 
 
 def test_a_yes_that_only_the_hub_remembers_opens_nothing(world: World, rooms: Rooms) -> None:

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from compliance.canonical import decode, sha256_id
+from compliance.canonical import decode, encode, sha256_id
 from compliance.errors import NotReady, Refused
+from compliance.records.checks import read_checks
 from compliance.records.envelope import parse_event
 from compliance.records.releases import ReleaseApproved
+from compliance.records.sealed import commitment
 from compliance.signing.keys import NOTE, SigningKey
 from compliance.signing.note import parse, verified
+from site_node.gate.leaks import held_datasets
+from site_node.gate.model_checks import told
 from site_node.gate.model_page import answer_line, model_lines
 from site_node.store import studies as documents
+from site_node.store.predictions import keep_leak_test
 from site_node.wiring import Rooms
 from tests.house import NAMES, House
 from tests.site_node.gate.world import STUDY, THEM, US, World, key
@@ -288,3 +293,96 @@ def test_two_hospitals_agree_and_the_model_leaves(
     assert house.hub.exports.model_file(house.study)[0]
     north = house.sites["north.example"]
     assert "released already" in "\n".join(model_lines(north.releasing.show(house.study)))
+
+
+TESTED = {
+    "outcome": "tested",
+    "leaks": False,
+    "least": 100,
+    "classes": [
+        {"class": "normal", "members": 40, "others": 12, "auc": None, "tpr": None},
+        {
+            "class": "pneumonia",
+            "members": 160,
+            "others": 104,
+            "auc": {"value": "0.531", "low": "0.46", "high": "0.602"},
+            "tpr": {"value": "0.02", "low": "0.006", "high": "0.055"},
+        },
+    ],
+}
+
+
+def tested(rooms: Rooms, **changes: object) -> None:
+    """Our membership test of the newest model is done and kept."""
+    found = rooms.releasing.candidate(STUDY)
+    (held,) = held_datasets(found.state, US)
+    with rooms.store.begin() as session:
+        keep_leak_test(session, found.model, held.version, encode({**TESTED, **changes}))
+
+
+def test_the_leak_test_goes_sealed_with_a_yes_and_no_count_of_it(
+    world: World, rooms: Rooms
+) -> None:
+    """The log has its hash alone; the hub has interval and hashes, nobody's number of patients."""
+    tested(rooms)
+    agree(rooms)
+
+    (index, salt, payload), *more = world.hub.details
+    event = parse_event(parse(world.hub.log.entries[index]).text)
+    told = read_checks(payload)
+    assert more == []
+    assert event.type == "release.approved"
+    assert event.sealed == commitment(bytes.fromhex(salt), payload)
+    assert (told.leak, [row.name for row in told.classes]) == ("no_leak_found", ["pneumonia"])
+    assert told.classes[0].auc.high == "0.602"
+    for number in (b"160", b"104", b'"members"', b'"others"'):
+        assert number not in encode(payload)
+    assert world.hub.log.entries[index].count(b"0.531") == 0
+
+
+def test_in_a_study_with_noise_nothing_of_training_cases_is_told() -> None:
+    """No epsilon covers a value that was computed on them; the steward reads it here."""
+    checks = {
+        "membership_test": "leak_test",
+        "leak_tests": [TESTED],
+        "floor_holds": True,
+        **dict.fromkeys(
+            ("model_sha256", "layout_sha256", "label_map_sha256", "preprocessing_sha256"),
+            sha256_id(b"x"),
+        ),
+    }
+
+    assert (told(checks, noise=True)["leak"], told(checks, noise=True)["classes"]) == (
+        "kept_here", [],
+    )  # fmt: skip
+    assert told(checks, noise=False)["leak"] == "leak_test"
+
+
+def test_a_sealed_part_reaches_the_hub_when_it_answers_again(world: World, rooms: Rooms) -> None:
+    """The statement is taken, the hub dies before the detail: both come once, at one place."""
+    world.hub.drop_details = 1
+    assert agree(rooms)["sent"] is False
+    size = len(world.hub.log.entries)
+
+    assert rooms.statements.deliver(rooms.hub) == 1
+
+    assert len(world.hub.log.entries) == size
+    assert [index for index, _, _ in world.hub.details] == [size - 1]
+
+
+def test_an_objection_tells_nothing_of_the_checks(world: World, rooms: Rooms) -> None:
+    """Its reason is the statement."""
+    tested(rooms, leaks=True)
+    rooms.releasing.refuse(STUDY, None, "leak_test", SECRET)
+
+    assert world.hub.details == []
+    assert parse_event(parse(world.hub.log.entries[-1]).text).sealed is None
+
+
+def test_the_page_says_what_a_yes_tells(rooms: Rooms) -> None:
+    """Before it is signed."""
+    line = next(
+        row for row in model_lines(rooms.releasing.show(STUDY)) if row.startswith("Told with a yes")
+    )
+
+    assert "leak test by class, no count" in line

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from compliance.canonical import encode, sha256_id
 from compliance.errors import NotReady, Refused, Unreachable
 from compliance.records.consortium import DatasetRegistered
 from compliance.records.envelope import parse_event
+from compliance.records.recipe import shipped
 from compliance.signing.keys import SigningKey, VerifierKey
 from compliance.signing.note import parse, parse_line, verified
 from site_node.gate.card import read_draft
+from site_node.gate.hub_client import HubClient
 from site_node.gate.say import card_lines, study_lines
+from site_node.store.outbox import of_study
+from site_node.store.studies import WITHDRAWN, StudyDecision, all_decisions, claim_telling
 from site_node.wiring import Rooms
+from tests.site_node.gate import world as gate_world
 from tests.site_node.gate.world import (
     BUNDLE,
     DESCRIPTION,
@@ -128,6 +137,32 @@ def test_a_signature_waits_for_a_hub_that_rests(world: World, rooms: Rooms) -> N
 
 
 @pytest.mark.parametrize(
+    ("rule", "waits"),
+    [("request.time", True), ("request.signature", True), ("charter.phase", False)],
+)
+def test_a_hub_that_did_not_listen_has_not_refused(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, rule: str, *, waits: bool
+) -> None:
+    """The clock of this machine was wrong: the yes is handed over when it is right again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(HubClient, "sign_charter", _refusing(rule))
+        with contextlib.suppress(Refused):
+            rooms.steward.approve(STUDY, SECRET, None)
+        rooms.steward.keep_word()
+
+    with rooms.store() as session:
+        (row,) = [row for row in all_decisions(session) if row.study == STUDY]
+    assert row.sent == (not waits)
+
+
+def _refusing(rule: str) -> Callable[..., Any]:
+    def act(*_told: Any) -> Any:
+        raise Refused(rule)
+
+    return act
+
+
+@pytest.mark.parametrize(
     ("changes", "rule"),
     [
         ({"bundle_sha256": sha256_id(b"another bundle")}, "round.bundle"),
@@ -160,6 +195,79 @@ def test_a_charter_over_data_that_are_not_here_is_not_signed(world: World, rooms
 
     with pytest.raises(Refused, match=r"version"):
         rooms.steward.approve(STUDY, SECRET, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ({"task": {"kind": "segmentation", "classes": ["lesion"]}}, "dataset.task"),
+        ({"task": {"kind": "binary", "classes": ["pneumonia", "normal"]}}, "dataset.task"),
+        ({"shape": [1, 16, 28, 28]}, "dataset.shape"),
+    ],
+)
+def test_a_charter_over_masks_or_volumes_is_not_signed_for_a_network_of_images(
+    world: World, rooms: Rooms, said: dict[str, Any], rule: str
+) -> None:
+    """What training would refuse is said before the steward signs."""
+    shelf = rooms.catalogue
+    shelf.said = shelf.said | said  # type: ignore[attr-defined]
+
+    with pytest.raises(Refused) as caught:
+        rooms.steward.approve(STUDY, SECRET, None)
+
+    assert caught.value.rule == rule
+    assert world.hub.lines == []
+
+
+MASKS = {"task": {"kind": "segmentation", "classes": ["lesion"]}, "shape": [1, 16, 32, 32]}
+
+
+@pytest.fixture
+def volumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rooms:
+    """A site with volumes and masks, and a study whose recipe draws in volumes."""
+    monkeypatch.setattr(gate_world, "RECIPE", shipped()["unet-3d"])
+    made = World(tmp_path)
+    rooms = made.joined(passphrase=SECRET)
+    made.hub.propose(made.charter(rooms))
+    shelf = rooms.catalogue
+    shelf.said = shelf.said | MASKS  # type: ignore[attr-defined]
+    return rooms
+
+
+def test_a_charter_over_volumes_and_masks_is_signed_and_the_card_says_what_is_trained(
+    volumes: Rooms,
+) -> None:
+    """Task, classes, network, sides and length, by the recipe's own document."""
+    card = volumes.steward.show(STUDY)
+
+    refused = [row["rule"] for row in card["verdicts"] if not row["allowed"]]
+    assert refused == []
+    assert card["trains"] == (
+        "masks of lesion; unet_gn on volumes of 64 x 128 x 128; 2 epochs a round, 2 at a time"
+    )
+    assert any(line.startswith("Trained") for line in card_lines(card))
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ({"shape": [1, 32, 32]}, "dataset.shape"),
+        ({"shape": [2, 16, 32, 32]}, "dataset.shape"),
+        ({"task": {"kind": "segmentation", "classes": ["nodule"]}}, "dataset.task"),
+        ({"task": {"kind": "binary", "classes": ["normal", "lesion"]}}, "dataset.task"),
+    ],
+)
+def test_a_charter_over_other_segments_or_another_kind_is_not_signed(
+    volumes: Rooms, said: dict[str, Any], rule: str
+) -> None:
+    """Segments that differ between hospitals would be one number for two things."""
+    shelf = volumes.catalogue
+    shelf.said = shelf.said | said  # type: ignore[attr-defined]
+
+    with pytest.raises(Refused) as caught:
+        volumes.steward.approve(STUDY, SECRET, None)
+
+    assert caught.value.rule == rule
 
 
 def test_a_text_that_differs_from_its_id_is_refused(world: World, rooms: Rooms) -> None:
@@ -210,6 +318,50 @@ def test_a_withdrawal_is_in_the_log_at_once(world: World, rooms: Rooms) -> None:
     assert world.hub.log.state is not None
     assert world.hub.log.state.withdrawn == {US}
     assert rooms.witness.step(STUDY).outcome == "cosigned"
+
+
+def test_two_processes_say_a_withdrawal_once(
+    world: World, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node that serves finds it while the command is about to say it: one note, on record."""
+    rooms.steward.approve(STUDY, SECRET, None)
+    world.launch()
+    rooms.witness.step(STUDY)
+    seal, others = rooms.statements.seal, []
+
+    def while_the_node_does_the_same(*told: Any, **named: Any) -> bytes:
+        note = seal(*told, **named)
+        if not others:
+            others.append("the node")
+            rooms.steward.keep_word()
+        return note
+
+    monkeypatch.setattr(rooms.statements, "seal", while_the_node_does_the_same)
+
+    told = rooms.steward.withdraw(STUDY, "consent")
+
+    with rooms.store() as session:
+        notes = [parse_event(parse(row.note).text).type for row in of_study(session, STUDY)]
+    assert others == ["the node"]
+    assert told["on_record"]
+    assert notes.count("site.withdrawn") == 1
+
+
+def test_what_was_told_never_brings_back_an_older_answer(rooms: Rooms) -> None:
+    """The node has handed over the yes while the steward left: the departure stays."""
+    rooms.steward.approve(STUDY, SECRET, None)
+    with rooms.store() as session:
+        yes = next(row for row in all_decisions(session) if row.study == STUDY)
+    with rooms.store.begin() as session:
+        left = update(StudyDecision).where(StudyDecision.study == STUDY)
+        session.execute(left.values(state=WITHDRAWN, sent=False))
+
+    with rooms.store.begin() as session:
+        assert not claim_telling(session, yes)
+
+    with rooms.store() as session:
+        after = next(row for row in all_decisions(session) if row.study == STUDY)
+        assert (after.state, after.sent) == (WITHDRAWN, False)
 
 
 def test_a_withdrawal_that_waited_too_long_is_said_again(world: World, rooms: Rooms) -> None:

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from compliance.ledger import checkpoint as checkpoints
 from compliance.ledger.merkle import Tree, leaf_hash
 from compliance.ledger.policy import Policy
 from compliance.ledger.tiles import entry_bundle
+from compliance.protocol import HEADER, PROTOCOL
 from compliance.records.charter import CharterBody
 from compliance.records.envelope import parse_event, write_event
 from compliance.records.order import Order
@@ -38,6 +40,7 @@ from compliance.rules.verdict import Denied
 from compliance.signing.keys import COSIGNATURE, SigningKey, VerifierKey
 from compliance.signing.note import assemble, parse, parse_line, seal
 from compliance.signing.request import parse_authorization
+from hub.services.authority import make_authority
 from site_node.gate.egress import Leaving
 from site_node.gate.hub_client import HubClient
 from site_node.gate.invitation import PREFIX
@@ -52,12 +55,24 @@ START = datetime(2026, 11, 22, 9, 0, 0, tzinfo=UTC)
 ADDRESS = "https://127.0.0.1:8443"
 TOKEN = "token-of-north"
 STUDY = "00112233445566aa"
-CA = b"-----BEGIN CERTIFICATE-----\nZm9yIHRlc3Rz\n-----END CERTIFICATE-----\n"
+
+
+def _authority() -> bytes:
+    """A certificate authority that counts from the beginning of this world on."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_authority(Path(folder) / "tls", HUB, "127.0.0.1", START)
+        return (Path(folder) / "tls" / "ca.pem").read_bytes()
+
+
+CA = _authority()
 BUNDLE = sha256_id(b"the one bundle")
 CONSORTIUM = "consortium"
 RECIPE = shipped()["cnn2d-small"]
 LAYOUT = layout_of(RECIPE)
-DESCRIPTION = {"shape": [1, 28, 28], "classes": ["normal", "pneumonia"], "task": "binary"}
+DESCRIPTION: dict[str, Any] = {
+    "shape": [1, 28, 28],
+    "task": {"kind": "binary", "classes": ["normal", "pneumonia"]},
+}
 VERSION = sha256_id(b"chest, first version")
 
 
@@ -101,7 +116,9 @@ class Log:
     lines: list[str] = field(default_factory=list)
 
     def take(self, note: bytes, *, unchecked: bool = False) -> int:
-        """Judge and append; a lying hub skips its own judgement."""
+        """Judge and append, the same note once; a lying hub skips its own judgement."""
+        if not unchecked and note in self.entries:
+            return self.entries.index(note)
         if not unchecked:
             family = family_of(self.name)
             verdict = family.judge(self.state, note)
@@ -140,6 +157,9 @@ class PlainHub:
         self.datasets: list[bytes] = []
         self.descriptions: dict[str, bytes] = {}
         self.heartbeats: list[dict[str, Any]] = []
+        self.questions: list[str] = []
+        self.details: list[tuple[int, str, dict[str, Any]]] = []
+        self.drop_details = 0
         self.away = False
         self.address, self.ca = ADDRESS, CA
         self.asked: list[str] = []
@@ -334,6 +354,7 @@ class PlainHub:
             Route("/api/v1/logs/{log}/checkpoint", self._plain(self._checkpoint)),
             Route("/api/v1/logs/{log}/entries", self._plain(self._entries), methods=["GET"]),
             Route("/api/v1/logs/{log}/entries", self._plain(self._append), methods=["POST"]),
+            Route("/api/v1/logs/{log}/sealed", self._plain(self._detail), methods=["POST"]),
             Route("/api/v1/logs/{log}/consistency", self._plain(self._consistency)),
             Route("/api/v1/logs/{log}/cosignatures", self._plain(self._cosign), methods=["POST"]),
             Route("/api/v1/motions", self._plain(self._motions), methods=["GET"]),
@@ -342,6 +363,7 @@ class PlainHub:
                 "/api/v1/motions/{id}/signatures", self._plain(self._sign_motion), methods=["POST"]
             ),
             Route("/api/v1/sites/heartbeat", self._plain(self._heartbeat), methods=["POST"]),
+            Route("/api/v1/counts/open", self._plain(lambda *_: self.questions), methods=["GET"]),
             Route("/api/v1/datasets", self._plain(self._dataset), methods=["POST"]),
             Route(
                 "/api/v1/datasets/{site}/{dataset}/{version}/description",
@@ -355,7 +377,9 @@ class PlainHub:
         async def route(request: Request) -> Response:
             body = await request.body()
             self.asked.append(f"{request.method} {request.url.path}")
-            if self.away:
+            dropped = request.url.path.endswith("/sealed") and self.drop_details > 0
+            if self.away or dropped:
+                self.drop_details -= dropped
                 return _error(503, {"code": "busy", "sentence": "The hub rests."})
             try:
                 if not request.url.path.endswith("/healthz"):
@@ -369,6 +393,7 @@ class PlainHub:
             except ConsiliumError as error:
                 return _error(400, {"code": "malformed", "sentence": str(error)})
             headers = {"Date": self.time.now.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+            headers[HEADER] = str(PROTOCOL)
             if isinstance(made, bytes):
                 return Response(made, media_type="application/octet-stream", headers=headers)
             return JSONResponse(made, headers=headers)
@@ -475,6 +500,11 @@ class PlainHub:
     def _append(self, request: Request, body: bytes) -> dict[str, Any]:
         return {"index": self._log_of(request).take(body), "leaf_hash": leaf_hash(body).hex()}
 
+    def _detail(self, _: Request, body: bytes) -> dict[str, Any]:
+        told = json.loads(body)
+        self.details.append((told["index"], told["salt"], told["payload"]))
+        return {}
+
     def _consistency(self, request: Request, _: bytes) -> dict[str, Any]:
         old, new = (int(request.query_params[name]) for name in ("from", "to"))
         hashes = self._log_of(request).tree().consistency(old, new)
@@ -507,6 +537,7 @@ class Shelf:
 
     def __init__(self, folder: Path, *, train: int = 40) -> None:
         self.folder, self.train, self.version = folder, train, VERSION
+        self.said = DESCRIPTION
         self.asked: list[str] = []
 
     def get(self, name: str, version: str | None = None) -> Any:
@@ -523,7 +554,7 @@ class Shelf:
             positives={"train": 10},
             modality=["CR"],
             body_part=["CHEST"],
-            description=DESCRIPTION,
+            description=self.said,
             croissant=DESCRIPTION,
             description_sha256=digest_of(DESCRIPTION),
             quality_sha256=sha256_id(b"quality"),
@@ -639,8 +670,12 @@ class World:
         assert self.hub.charter is not None
         self.hub.launch(key(f"{THEM}/institution").line(self.hub.charter))
 
-    def close_round(self, rooms: Rooms, number: int = 1, *, n: int = 40) -> str:
+    def close_round(
+        self, rooms: Rooms, number: int = 1, *, n: int = 40, model: str | None = None
+    ) -> str:
         """One honest round: we measure the model it starts from (n cases), both send updates.
+
+        It makes the model that is named, or one that nobody has.
 
         Returns:
             Hash of the model that the round made.
@@ -662,7 +697,7 @@ class World:
         self.hub.say("update.submitted", update, by=key(f"{THEM}/node"))
         assert self.hub.log.state is not None
         sent = self.hub.log.state.running.submitted
-        model = sha256_id(f"model {number}".encode())
+        model = model or sha256_id(f"model {number}".encode())
         closing = {
             "round": number,
             "used": {site: body.update_sha256 for site, body in sent.items()},

@@ -42,11 +42,13 @@ class Canaries:
         seed: of everything here; printed when a test fails.
         implicit: whether elements carry no type letters.
         lies: text in the place of dates, times and numbers, and text that calls itself a number.
+        tint: added to every pixel, for another picture.
     """
 
     seed: int
     implicit: bool = False
     lies: bool = False
+    tint: int = 0
     planted: dict[bytes, str] = field(default_factory=dict)
     days: dict[str, str] = field(default_factory=dict)
 
@@ -233,7 +235,7 @@ class Canaries:
 
     def pixels(self) -> bytes:
         """Sixty-four values of 12 bits, and an overlay in the four bits above."""
-        values = np.arange(64, dtype="<u2") * 61 | 0xA000
+        values = (np.arange(64, dtype="<u2") * 61 + self.tint) | 0xA000
         return values.tobytes()
 
     def _behind(self) -> bytes:
@@ -254,6 +256,10 @@ class Canaries:
         return plain.element(0x00020000, "UL", struct.pack("<I", len(body))) + body
 
     # ------------------------------------------------------------------------------ the search
+
+    def at(self, place: str) -> str:
+        """The token that was planted in a place."""
+        return next(token.decode() for token, found in self.planted.items() if found == place)
 
     def leaks(self, *places: bytes) -> Iterator[str]:
         """Where the tokens stood that are found in these bytes."""

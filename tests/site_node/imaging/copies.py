@@ -7,8 +7,9 @@ from io import BytesIO
 import pydicom
 from pydicom.dataset import Dataset
 
-from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.copy_file import copy_file
 from site_node.imaging.deid.deidentify import deidentify
+from site_node.imaging.deid.order import Order
 from site_node.imaging.deid.profiles import TRAINING, Profile
 from site_node.imaging.keys import SiteKeys
 from tests.site_node.imaging.files import SECRET

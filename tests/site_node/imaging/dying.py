@@ -36,7 +36,8 @@ def main(home: Path, source: Path, moment: Moment) -> None:
     event.listen(sessions.kw["bind"], "commit", lambda _: moment.comes("commit"))
 
     def progress(words: str, _share: float) -> None:
-        moment.comes("curating" if words == "curating" else "batch")
+        first = words.split()[0]
+        moment.comes(first if first in ("curating", "volume", "mask") else "batch")
 
     def free(_folder: Path) -> int:
         moment.comes("room")
@@ -46,7 +47,9 @@ def main(home: Path, source: Path, moment: Moment) -> None:
         home=home, sessions=sessions, floor=5, random=lambda _: SECRET, jobs=1, free=free
     )
     recipe = home.parent / f"{home.name}-recipe.json"
-    words = {"name": "chest", "labels": source / "labels.csv", "recipe": recipe}
+    labels = source / "labels.csv"
+    words = {"name": "chest", "recipe": recipe}
+    words |= {"labels": labels} if labels.is_file() else {"labels": None, "seg": True}
     importer.run(request_of(source, **words), progress)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,15 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
+from site_node.imaging.deid.deidentify import Clean, Deidentifier
+from site_node.imaging.deid.order import Order
+from site_node.imaging.deid.profiles import TRAINING, Profile
 from site_node.imaging.examine import Examined, examine
 from site_node.imaging.importing import Importer, request_of
+from site_node.imaging.keys import SiteKeys
+from site_node.imaging.memo import Memo
 from site_node.imaging.recipe import ImportRecipe
+from site_node.imaging.workers import Crew, examiners
 from site_node.store.journal import close_store
 from site_node.store.schema import open_store
 
@@ -25,6 +31,9 @@ PLUGINS = {
     "1.2.840.10008.1.2.5": "pydicom",
 }
 SECRET = bytes(range(32))
+Shell = Callable[..., tuple[int, str, str]]
+"""Runs a command: exit code, output, what was said."""
+
 RECIPE = '{"kind": "2d", "size": [8, 8], "split": {"validation": 0.2, "test": 0.2}}'
 
 
@@ -95,7 +104,18 @@ def compress(made: Dataset, pixels: np.ndarray, syntax: str) -> bytes:
 
 def read(data: bytes, side: int = 8, **changes: Any) -> Examined:
     """Read a file as a child process would, at the size of its picture."""
-    return examine(data, ImportRecipe(size=(side, side), **changes))
+    return examine(data, ImportRecipe(size=(side, side), **changes), cleaning())
+
+
+def cleaning(profile: Profile = TRAINING) -> Clean:
+    """De-identifies headers, remembering nothing."""
+    return Deidentifier(profile, SiteKeys(SECRET), Memo(0)).run
+
+
+def examiners_of(side: int = 8) -> Crew:
+    """Children that read images of this size."""
+    order = Order(TRAINING).line(SiteKeys(SECRET))
+    return examiners(ImportRecipe(size=(side, side)), order)
 
 
 def values(data: bytes, **changes: Any) -> np.ndarray:
@@ -128,7 +148,7 @@ class Site:
         self.home, self._secret = home, secret
         self.recipe = home.parent / f"{home.name}-recipe.json"
         self.recipe.write_text(RECIPE)
-        self.free = 1 << 40
+        self.free, self.jobs = 1 << 40, 1
 
     def take(self, source: Path | str, **asked: Any) -> dict[str, Any]:
         """Run one import."""
@@ -139,10 +159,11 @@ class Site:
                 sessions=sessions,
                 floor=5,
                 random=lambda _: self._secret,
-                jobs=1,
+                jobs=self.jobs,
                 free=lambda _: self.free,
             )
-            labels = asked.pop("labels", None) or Path(source) / "labels.csv"
+            beside = None if asked.get("seg") else Path(source) / "labels.csv"
+            labels = asked.pop("labels", None) or beside
             words = {"name": "chest", "labels": labels, "recipe": self.recipe}
             return importer.run(request_of(source, **(words | asked)))
         finally:

@@ -18,8 +18,9 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from site_node.imaging.deid.copy_file import Order, copy_file
-from site_node.imaging.deid.copying import Copier, Request
+from site_node.imaging.copying import Copier, Request
+from site_node.imaging.deid.copy_file import copy_file
+from site_node.imaging.deid.order import Order
 from site_node.imaging.deid.profiles import STRICT, TRAINING, Profile
 from site_node.imaging.keys import SiteKeys
 from site_node.imaging.outcomes import Quarantined, Skipped

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 
+from site_node.imaging.catalogue import Catalogue
 from site_node.imaging.cells import patients_by_cell
-from site_node.store.objects import ObjectRow
+from site_node.store import versions
+from site_node.store.journal import close_store
+from site_node.store.objects import Alike
+from site_node.store.schema import open_store
 from tests.site_node.imaging.files import folder_of
 from tests.site_node.imaging.test_commands import shell, words_for  # noqa: F401 - a fixture
 
 BINARY = {"kind": "binary", "classes": ["normal", "pneumonia"]}
 
 
-def row(patient: str, label: list[int], **facts: str) -> ObjectRow:
+def row(patient: str, label: list[int], **facts: str) -> Alike:
     """One image that is held."""
     known = {"modality": "cr", "body_part": "chest", "age": "60-69", "sex": "female", **facts}
-    return ObjectRow(patient=patient, label=label, facts=known)
+    return patient, known, label, 1
 
 
 def test_a_patient_with_many_images_is_counted_once() -> None:
@@ -39,9 +43,24 @@ def test_several_labels_make_one_cell_of_their_own() -> None:
 
 def test_what_a_header_lacks_is_unknown() -> None:
     """A fact that is missing is a word of its own."""
-    assert set(patients_by_cell([ObjectRow(patient="a", label=[0], facts={})], BINARY)) == {
+    assert set(patients_by_cell([("a", {}, [0], 1)], BINARY)) == {
         ("unknown", "unknown", "unknown", "unknown", "normal")
     }
+
+
+def test_a_version_keeps_its_cells_and_an_older_one_is_counted(site, tmp_path) -> None:
+    """What an import wrote down is what its objects say, today and after the next import."""
+    site.take(folder_of(tmp_path / "one", 40))
+    sessions = open_store(site.home / "site.sqlite")
+    kept = Catalogue(site.home, sessions).cells("chest")
+    with sessions.begin() as session:
+        row = versions.newest(session, "chest")
+        row.summary = {key: value for key, value in row.summary.items() if key != "cells"}
+    counted = Catalogue(site.home, sessions).cells("chest")
+    close_store(sessions)
+
+    assert kept == counted
+    assert sum(kept.values()) == 40
 
 
 def test_the_steward_sees_what_would_be_answered(shell, tmp_path) -> None:  # noqa: F811

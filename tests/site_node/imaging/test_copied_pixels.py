@@ -8,7 +8,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.copy_file import copy_file
+from site_node.imaging.deid.order import Order
 from site_node.imaging.deid.profiles import TRAINING
 from site_node.imaging.outcomes import Quarantined
 from tests.site_node.imaging.copies import KEYS, copied

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
@@ -16,30 +15,11 @@ import pytest
 
 from compliance.command import main
 from compliance.errors import NotReady
-from site_node.imaging.deid import copying
-from site_node.imaging.deid.copying import Copier, Request
-from tests.site_node.imaging.files import SECRET, file_of, folder_of, header, picture
+from site_node.imaging import copying
+from site_node.imaging.copying import Copier, Request
+from tests.site_node.imaging.files import SECRET, Shell, file_of, folder_of, header, picture
 
 ROOT = Path(__file__).resolve().parents[3]
-Shell = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def shell(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Shell:
-    """Runs `consilium site deidentify …` in a home of its own."""
-    monkeypatch.setenv("CONSILIUM_HOME", str(tmp_path / "home"))
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        try:
-            code = main(["site", "deidentify", *(str(word) for word in words)])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code or 0, told.out, told.err
-
-    return run
 
 
 def copier(home: Path) -> Copier:
@@ -263,8 +243,8 @@ def test_a_full_disk_ends_with_a_sentence_and_nothing_half_done(
     site = copier(tmp_path / "home")
     first = copying.Target.open
 
-    def full(self: copying.Target, source: Path) -> None:
-        first(self, source)
+    def full(self: copying.Target) -> None:
+        first(self)
         for slot in (0, 1):
             (self.work / f"child-{slot}.u16").symlink_to("/dev/full")
 

@@ -14,8 +14,9 @@ from pydicom.sequence import Sequence
 from compliance.errors import NotReady
 from site_node.imaging.deid import values as grammar
 from site_node.imaging.deid.codes import clean_term
-from site_node.imaging.deid.copy_file import Order, copy_file
+from site_node.imaging.deid.copy_file import copy_file
 from site_node.imaging.deid.deidentify import deidentify
+from site_node.imaging.deid.order import Order
 from site_node.imaging.deid.profiles import REFUSED, STRICT, TRAINING, Profile, profile_of
 from site_node.imaging.keys import SiteKeys
 from site_node.imaging.outcomes import Quarantined

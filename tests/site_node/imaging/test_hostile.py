@@ -17,9 +17,15 @@ import pytest
 from compliance.records.reasons import Quarantine
 from site_node.federation.keeper import descendants
 from site_node.imaging.outcomes import Quarantined
-from site_node.imaging.recipe import ImportRecipe
 from site_node.imaging.workers import Job, Pool
-from tests.site_node.imaging.files import file_of, folder_of, header, picture, read
+from tests.site_node.imaging.files import (
+    examiners_of,
+    file_of,
+    folder_of,
+    header,
+    picture,
+    read,
+)
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
@@ -114,7 +120,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict, f
         path.write_bytes(data)
         jobs.append(_job(number, path))
     found = {}
-    with Pool(work=root, recipe=ImportRecipe(size=(8, 8)), jobs=1) as pool:
+    with Pool(work=root, crew=examiners_of(), jobs=1) as pool:
         last = time.monotonic()
         for answer in pool.run(jobs):
             now = time.monotonic()
@@ -177,7 +183,7 @@ def test_mutated_files_always_end_with_a_word(tmp_path):
         path.write_bytes(data)
         jobs.append(_job(number, path))
 
-    with Pool(work=tmp_path, recipe=ImportRecipe(size=(8, 8)), jobs=1) as pool:
+    with Pool(work=tmp_path, crew=examiners_of(), jobs=1) as pool:
         told = [answer.told for answer in pool.run(jobs)]
 
     assert len(told) == 120
@@ -189,7 +195,7 @@ def test_a_child_that_is_killed_costs_no_file(tmp_path):
     """Its successor reads what it held."""
     path = tmp_path / "sound.dcm"
     path.write_bytes(whole())
-    with Pool(work=tmp_path, recipe=ImportRecipe(size=(8, 8)), jobs=1) as pool:
+    with Pool(work=tmp_path, crew=examiners_of(), jobs=1) as pool:
         list(pool.run([_job(0, path)]))
         os.kill(pool.pids()[0], signal.SIGKILL)
 
@@ -203,9 +209,7 @@ def test_a_child_that_waits_for_ever_is_ended_and_its_file_named(tmp_path):
     path = tmp_path / "sound.dcm"
     path.write_bytes(whole())
     later = iter(())
-    with Pool(
-        work=tmp_path, recipe=ImportRecipe(size=(8, 8)), jobs=1, clock=lambda: next(later, 1e9)
-    ) as pool:
+    with Pool(work=tmp_path, crew=examiners_of(), jobs=1, clock=lambda: next(later, 1e9)) as pool:
         list(pool.run([_job(0, path)]))
         os.kill(pool.pids()[0], signal.SIGSTOP)
         later = iter((0.0,))
@@ -223,7 +227,7 @@ def test_a_full_disk_is_not_taken_for_a_bad_file(tmp_path):
     path.write_bytes(whole())
     (tmp_path / "child-0.u16").symlink_to("/dev/full")
 
-    with Pool(work=tmp_path, recipe=ImportRecipe(size=(8, 8)), jobs=1) as pool:
+    with Pool(work=tmp_path, crew=examiners_of(), jobs=1) as pool:
         told = [answer.told for answer in pool.run([_job(0, path)])]
 
     assert told == [{"skipped": "disk_full"}]

@@ -137,6 +137,25 @@ def test_pictures_come_back_as_they_went_in(site, tmp_path):
     assert len(set(data.patients(rows))) == 12
 
 
+def test_groups_of_a_version_are_the_words_of_its_headers(site, tmp_path):
+    """Sex, age band and maker stand beside each row; a maker that is a name becomes `other`."""
+    source = folder_of(tmp_path / "one", 2)
+    for number, maker in enumerate(("GE MEDICAL SYSTEMS", "Mueller Hans"), start=1):
+        path = source / f"scanned-{number}.dcm"
+        made = header(f"s{number}", 70 + number, Manufacturer=maker, PatientSex="M")
+        path.write_bytes(file_of(made, picture(70 + number)))
+    labels = source / "labels.csv"
+    labels.write_text(labels.read_text() + "s1,normal\ns2,pneumonia\n")
+    site.take(source)
+
+    data = CuratedDataset.open(site.dataset)
+    told = data.groups(np.arange(len(data)))
+
+    rows = sorted(zip(told["sex"], told["age"], told["scanner"], strict=True))
+    assert rows == [("f", "60-79", ""), ("f", "60-79", ""), ("m", "60-79", "ge"),
+                    ("m", "60-79", "other")]  # fmt: skip
+
+
 def test_no_patient_is_in_two_splits_and_new_data_moves_nobody(site, tmp_path):
     """Two pictures of each of 40 patients, then 20 patients more."""
     source = folder_of(tmp_path / "one", 40)
@@ -257,6 +276,21 @@ def test_the_same_picture_under_two_patients_is_used_for_neither(site, tmp_path)
 
     assert told["reasons"] == {"same_image_two_patients": 2}
     assert told["imported"] == 3
+
+
+def test_a_later_import_takes_an_earlier_picture_out_when_two_patients_claim_it(site, tmp_path):
+    """The one that was used alone for a week is used no more; a third claim changes nothing."""
+    site.take(folder_of(tmp_path / "one", 4))
+    second = folder_of(tmp_path / "two", 5)
+    (second / "twin.dcm").write_bytes(file_of(header("00002", 77), picture(1)))
+
+    told = site.take(second)
+    (second / "third.dcm").write_bytes(file_of(header("00003", 78), picture(1)))
+    again = site.take(second)
+
+    assert told["reasons"] == {"same_image_two_patients": 2}
+    assert again["reasons"] == {"same_image_two_patients": 3}
+    assert (told["imported"], again["imported"]) == (4, 4)
 
 
 def test_one_uid_for_two_pictures_keeps_the_first_and_names_the_other(site, tmp_path):

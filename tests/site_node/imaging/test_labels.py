@@ -161,7 +161,7 @@ def test_a_folder_without_any_file_is_named(site: Site, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "labels.csv").write_text("PatientID,finding\n1,a\n2,b\n")
 
-    with pytest.raises(NotReady, match="holds no file to import"):
+    with pytest.raises(NotReady, match="holds no file to read"):
         site.take(tmp_path / "empty", labels=tmp_path / "labels.csv")
 
     assert not site.dataset.exists()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from compliance.records.reasons import Quarantine
-from site_node.imaging.facts import CLASSES
+from site_node.imaging.facts import RECEIVED
 from site_node.imaging.scp import SYNTAXES
 from tests.needs import need
 from tests.site_node.imaging.orthanc import NAMES
@@ -54,7 +54,7 @@ def named(told: dict[str, Any]) -> list[dict[str, str]]:
 def readable(told: dict[str, Any], way: str) -> list[dict[str, str]]:
     """What of it an import reads by class; the PACS sends us those without patient too."""
     rows = told["pacs"] if way == "store" else named(told)
-    return [row for row in rows if row["SOPClassUID"] in CLASSES]
+    return [row for row in rows if row["SOPClassUID"] in RECEIVED]
 
 
 def numbers(rows: list[dict[str, str]]) -> list[str]:

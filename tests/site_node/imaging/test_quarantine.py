@@ -153,7 +153,7 @@ def test_every_other_reason_is_never_released(site):
             ward.release(f"{number:064x}")
 
     with sessions() as session:
-        assert len(objects.quarantined(session)) == len(never) == 24
+        assert len(objects.quarantined(session)) == len(never) == 29
     assert written.lines == []
     close_store(sessions)
 

@@ -29,6 +29,20 @@ def _spots(random: np.random.Generator, labels: np.ndarray, side: int) -> np.nda
     return np.clip(images, 0, 1).astype(np.float32)
 
 
+def _blocks(
+    random: np.random.Generator, n: int, side: int, dims: int, classes: int, ill: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a block per class, brighter from class to class, a third of the side long."""
+    images = random.random((n, 1, *[side] * dims)) * 0.3
+    masks = np.zeros((n, *[side] * dims), np.uint8)
+    for number in range(ill):
+        for label in range(1, classes + 1):
+            corner = random.integers(0, side - side // 3, dims)
+            place = tuple(slice(at, at + side // 3) for at in corner)
+            images[number, 0][place], masks[number][place] = 0.4 + 0.5 * label / classes, label
+    return images.astype(np.float32), masks
+
+
 class Makers:
     """Makes recipes and hospitals for each kind of task."""
 
@@ -62,6 +76,39 @@ class Makers:
             splits[name] = (_spots(random, on, side), labels)
         classes = self.CLASSES if task != "binary" else self.CLASSES[:2]
         return hospital.MemoryDataset(task, classes, splits)
+
+    def mask_recipe(self, name: str = "unet", side: int = 16, dims: int = 2, **changes: Any) -> Any:
+        """A recipe of masks on small images or volumes, one lesion class, one step a round."""
+        terms: dict[str, Any] = {
+            "classes": ["lesion"],
+            "preprocessing": {"size": [side] * dims},
+            "local": {"steps": 1, "batch": 4},
+        }
+        for field, value in changes.items():
+            both = isinstance(value, dict) and isinstance(terms.get(field), dict)
+            terms[field] = {**terms[field], **value} if both else value
+        return with_changes(shipped()[name], terms)
+
+    def drawn(
+        self,
+        n: int = 8,
+        side: int = 16,
+        dims: int = 2,
+        *,
+        classes: tuple[str, ...] = ("lesion",),
+        empty: int = 0,
+        seed: int = 0,
+    ) -> Any:
+        """A hospital of bright blocks in noise with their masks; the last `empty` have none."""
+        random, splits, masks = np.random.default_rng(seed), {}, {}
+        for name in hospital.SPLITS:
+            images, drawn = _blocks(random, n, side, dims, len(classes), n - empty)
+            labels = np.stack(
+                [(drawn == k).reshape(n, -1).any(axis=1) for k in range(1, len(classes) + 1)],
+                axis=1,
+            )
+            splits[name], masks[name] = (images, labels.astype(np.float32)), drawn
+        return hospital.MemoryDataset("segmentation", classes, splits, masks=masks)
 
     def _labels(self, random, task, size, rare):
         if task == "binary":

@@ -30,10 +30,12 @@ class MemoryDataset:
         classes: Sequence[str],
         splits: dict[str, tuple[NDArray[Any], NDArray[Any]]],
         patients: dict[str, list[str]] | None = None,
+        masks: dict[str, NDArray[Any]] | None = None,
     ) -> None:
         parts = [splits[name] for name in SPLITS]
         self._images = np.concatenate([images for images, _ in parts])
         self._labels = np.concatenate([labels for _, labels in parts])
+        self._masks = np.concatenate([masks[name] for name in SPLITS]) if masks else None
         ends = np.cumsum([0] + [len(images) for images, _ in parts])
         self._rows = {
             name: np.arange(ends[i], ends[i + 1], dtype=np.int64) for i, name in enumerate(SPLITS)
@@ -53,6 +55,10 @@ class MemoryDataset:
     def batch(self, rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images and labels."""
         return self._images[rows].astype(np.float32), self._labels[rows]
+
+    def masks(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return masks."""
+        return self._masks[rows].astype(np.uint8)
 
     def patients(self, rows: NDArray[Any]) -> list[str]:
         """Return pseudonyms."""

@@ -7,18 +7,31 @@ import torch
 from torch import nn
 
 from compliance.errors import Malformed, Refused
+from compliance.records.families import FAMILIES
 from compliance.records.layout import layout_for
 from site_node.training import layouts
-from site_node.training.networks import NETWORKS, SMALLEST_SIDE, build
+from site_node.training.networks import NETWORKS, build
 from site_node.training.vectors import load, pack, start_vector
 
+FORMS = [
+    (name, channels, dims)
+    for name, family in sorted(FAMILIES.items())
+    for channels, dims in family.layouts()
+]
+DIMENSIONS = [(name, dims) for name, channels, dims in FORMS if channels == 1]
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-@pytest.mark.parametrize(("channels", "outputs"), [(1, 1), (3, 4)])
-def test_a_layout_is_the_order_of_the_real_network(name, channels, outputs):
+
+def test_every_network_has_its_bounds_and_every_bound_its_network():
+    """A family that nobody bounded could be asked for anything."""
+    assert set(NETWORKS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "channels", "dims"), FORMS)
+def test_a_layout_is_the_order_of_the_real_network(name, channels, dims):
     """Names, shapes and roles of the written layout are those of the network that trains."""
-    network = build(name, {}, channels=channels, outputs=outputs)
-    layout = layout_for(name, channels, outputs)
+    outputs = 1 if channels == 1 else 4
+    network = build(name, {}, channels=channels, outputs=outputs, dims=dims)
+    layout = layout_for(name, channels, outputs, dims)
 
     shapes = {key: list(value.shape) for key, value in network.state_dict().items()}
 
@@ -27,30 +40,36 @@ def test_a_layout_is_the_order_of_the_real_network(name, channels, outputs):
     assert layout.count == sum(value.numel() for value in network.parameters())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_a_network_carries_no_batch_statistics_and_computes_nothing_in_place(name):
+@pytest.mark.parametrize(("name", "dims"), DIMENSIONS)
+def test_a_network_carries_no_batch_statistics_and_computes_nothing_in_place(name, dims):
     """What travels is parameters only, and a per-case backward stays possible."""
-    network = build(name, {}, channels=1, outputs=1)
+    network = build(name, {}, channels=1, outputs=1, dims=dims)
 
     assert list(network.buffers()) == []
     assert not any(getattr(part, "inplace", False) for part in network.modules())
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in network.modules())
+    assert not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in network.modules())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_a_network_gives_one_row_of_finite_logits_per_image_from_start_weights(name):
-    """Start weights that the layout prescribes give usable numbers at the smallest image size."""
-    layout = layout_for(name, 1, 3)
-    network = build(name, {}, channels=1, outputs=3).eval()
+@pytest.mark.parametrize(("name", "dims"), DIMENSIONS)
+def test_a_network_answers_finitely_at_its_smallest_size_from_start_weights(name, dims):
+    """Start weights that the layout prescribes give usable numbers: one row a case, or a mask."""
+    layout, family = layout_for(name, 1, 3, dims), FAMILIES[name]
+    network = build(name, {}, channels=1, outputs=3, dims=dims).eval()
     load(network, layout, start_vector(layout, 7))
-    side = SMALLEST_SIDE[name]
+    sides = [family.smallest] * dims
 
     with torch.no_grad():
-        logits = network(torch.randn(2, 1, side, side, generator=torch.Generator().manual_seed(0)))
+        logits = network(torch.randn(2, 1, *sides, generator=torch.Generator().manual_seed(0)))
 
-    assert logits.shape == (2, 3)
+    assert logits.shape == (2, 3, *(sides if family.draws else []))
     assert torch.isfinite(logits).all()
     assert logits.abs().max() < 50
+
+
+def test_a_network_for_images_is_not_built_for_volumes():
+    """Layers of two dimensions on slices would be another network under the same name."""
+    with pytest.raises(Refused, match="images"):
+        build("cnn2d_small", {}, channels=1, outputs=1, dims=3)
 
 
 def test_the_reference_network_has_the_number_of_values_its_design_names():

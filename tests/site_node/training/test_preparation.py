@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compliance.records.recipe import Augment
+from compliance.records.training import Augment
 from site_node.training.augmentation import augment
 from site_node.training.datasets import prepare
 from site_node.training.losses import class_weights, label_weights, loss_of

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -16,10 +18,10 @@ import pytest
 
 from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.recipe import layout_of, shipped, with_changes
-from site_node.training.frames import receive_frame, send_frame
+from site_node.training.frames import MOST_HEADER, receive_frame, send_frame
 from site_node.training.order_of_work import ask_worker, carry_out
 from site_node.training.vectors import start_vector
-from site_node.training.work import SOCKET, Work
+from site_node.training.work import SOCKET, Done, Work, done_of, header_of, raw_of
 from tests.site_node.imaging.files import Site, folder_of
 
 RECIPE = with_changes(
@@ -44,11 +46,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """The folder of a running worker's socket."""
     path = tmp_path / "run"
     child = subprocess.Popen(
-        [sys.executable, "-m", "site_node.training.worker", str(path / SOCKET), "0"],
+        [sys.executable, "-m", "site_node.training.confined", str(path / SOCKET), "0", "1"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
-    for _ in range(600):
+    for _ in range(12_000):  # torch takes minutes to load on a machine that is very busy
         if (path / SOCKET).exists() or child.poll() is not None:
             break
         time.sleep(0.05)
@@ -84,6 +86,7 @@ def test_the_worker_gives_the_numbers_of_a_fresh_process(
         ask_worker(work(dataset), VECTOR, folder / SOCKET, calm),
         ask_worker(work(dataset), VECTOR, folder / SOCKET, calm),
         carry_out(work(dataset), VECTOR, tmp_path / "nobody", calm),
+        carry_out(work(dataset), VECTOR, tmp_path / ("no socket has so long a path" * 5), calm),
     ]
 
     first = results[0]
@@ -92,6 +95,44 @@ def test_the_worker_gives_the_numbers_of_a_fresh_process(
     for other in results[1:]:
         assert np.array_equal(first.delta, other.delta)
         assert (first.n, first.steps, first.metrics) == (other.n, other.steps, other.metrics)
+
+
+def swept(dataset: Path, *, measure: bool) -> Work:
+    """A step of a sweep."""
+    told = {"log": "sha256:" + "1" * 64, "site": "north.example", "measure": measure}
+    return work(dataset, op="sweep", metrics=[], sweep=told)
+
+
+def test_the_worker_carries_out_the_steps_of_a_sweep(
+    folder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """Three stacked models over the socket, trained and measured: as here, bit by bit."""
+    stack = VECTOR + start_vector(LAYOUT, 6).astype("<f4").tobytes() + VECTOR
+
+    for measure in (False, True):
+        asked = swept(dataset, measure=measure)
+        there = ask_worker(asked, stack, folder / SOCKET, calm)
+        here = carry_out(asked, stack, tmp_path / "nobody", calm)
+
+        assert (there.n, there.steps, there.counts) == (here.n, here.steps, here.counts)
+        assert (there.delta is None) == measure
+        assert len(there.counts) == (3 if measure else 0)
+        if there.delta is not None and here.delta is not None:
+            assert there.delta.tobytes() == here.delta.tobytes()
+            first, second, third = np.split(there.delta, 3)
+            assert np.array_equal(first, third)
+            assert not np.array_equal(first, second)
+    assert all(split == "test" and 0 <= right <= n for split, n, right, _ in there.counts)
+
+
+def test_counts_of_a_whole_sweep_are_no_part_of_a_header() -> None:
+    """Eight hospitals and a hundred seeds are 25,600 rows; a header holds a fifteenth of them."""
+    done = Done(None, 0, 0, counts=[["test", 104, place % 104, None] for place in range(25_600)])
+
+    header = header_of(done)
+
+    assert len(json.dumps(header)) < MOST_HEADER
+    assert done_of(json.loads(json.dumps(header)), raw_of(done)) == done
 
 
 def test_a_refusal_comes_back_with_its_rule(folder: Path, dataset: Path) -> None:
@@ -125,26 +166,79 @@ def test_whoever_hangs_up_ends_the_job(folder: Path, dataset: Path) -> None:
     assert ask_worker(work(dataset), VECTOR, folder / SOCKET, calm).steps == 3
 
 
-def test_a_worker_that_dies_in_a_job_costs_time_and_not_the_round(
-    tmp_path: Path, dataset: Path
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_worker_that_dies_in_a_job_is_tried_once_more(
+    tmp_path: Path, dataset: Path, deaths: int
 ) -> None:
-    """Killed by the kernel for its memory: the job is done in the ClientApp's own process."""
-    door = socket.socket(socket.AF_UNIX)
-    door.bind(str(tmp_path / SOCKET))
-    door.listen(1)
+    """Killed by the kernel for its memory: the next worker tries, and that is all."""
+    path = tmp_path / SOCKET
+    jobs = []
 
-    def die() -> None:
-        line, _ = door.accept()
-        receive_frame(line)
-        line.close()
+    def die_and_serve() -> None:
+        for turn in range(2):
+            with socket.socket(socket.AF_UNIX) as door:
+                door.bind(str(path))
+                door.listen(2)
+                while True:
+                    line, _ = door.accept()
+                    with line, contextlib.suppress(EOFError):
+                        header, _ = receive_frame(line)
+                        jobs.append(header)
+                        if turn >= deaths:
+                            send_frame(line, header_of(Done(None, 4, 3)))
+                        break
+            path.unlink()
 
-    thread = threading.Thread(target=die, daemon=True)
+    thread = threading.Thread(target=die_and_serve, daemon=True)
     thread.start()
-    done = carry_out(work(dataset), VECTOR, tmp_path, calm)
+    while not path.exists():
+        time.sleep(0.01)
+    if deaths == 1:
+        assert carry_out(work(dataset), VECTOR, tmp_path, calm, again=60).steps == 3
+    else:
+        with pytest.raises(Refused, match="died twice") as error:
+            carry_out(work(dataset), VECTOR, tmp_path, calm, again=60)
+        assert error.value.rule == "site.failed"
     thread.join()
-    door.close()
+    assert len(jobs) == 2
 
-    assert done.steps == 3
+
+def test_a_worker_has_no_network_however_the_kernel_allows_it(tmp_path: Path) -> None:
+    """An own namespace, else a filter: no address of this machine or another can be reached."""
+    asks = (
+        "import socket, sys; from site_node.training import confined as c\n"
+        "if sys.argv[1] == 'filtered': c._survives = lambda step: False\n"
+        "print(c.leave_the_network())\n"
+        "try:\n"
+        "    socket.create_connection(('127.0.0.1', int(sys.argv[2])), 5); print('reached')\n"
+        "except OSError: print('nothing')\n"
+        "socket.socket(socket.AF_UNIX).close()\n"
+    )
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen(4)
+        port = str(door.getsockname()[1])
+        told = [
+            subprocess.run(
+                [sys.executable, "-c", asks, how, port], capture_output=True, text=True, check=True
+            ).stdout.split()
+            for how in ("any", "filtered")
+        ]
+
+    assert [answer for _, answer in told] == ["nothing", "nothing"]
+    assert told[0][0] in {"none", "filtered"}
+    assert told[1][0] == "filtered"
+
+
+def test_a_worker_keeps_to_its_cores() -> None:
+    """As many as the settings say, spread by the hospital's home."""
+    asks = (
+        "import os; from site_node.training.confined import keep_to\n"
+        "keep_to(1, 5); print(len(os.sched_getaffinity(0)))"
+    )
+    done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "1"
 
 
 @pytest.mark.parametrize(

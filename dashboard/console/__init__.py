@@ -1,0 +1,1 @@
+"""The pages of the site console: one file a page, each with render()."""

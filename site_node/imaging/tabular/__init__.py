@@ -1,0 +1,1 @@
+"""Clinical variables: from a table to a curated dataset."""
