@@ -35,7 +35,8 @@ def send_frame(
     if len(text) > MOST_HEADER:
         raise Malformed("frame", f"its header is longer than {MOST_HEADER} bytes")
     line.sendall(len(text).to_bytes(_LENGTH, "big") + text)
-    line.sendall(raw)
+    if raw:  # The other side has the whole frame already and may have gone: nothing is owed to it.
+        line.sendall(raw)
 
 
 def receive_frame(line: socket.socket) -> tuple[dict[str, Any], bytes]:
