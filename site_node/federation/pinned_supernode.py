@@ -1,4 +1,4 @@
-"""Flower's SuperNode with one more question, and one thing less that it says.
+"""Flower's SuperNode with one more question, one thing less that it says, and warm ClientApps.
 
 The question: is this the very bundle that this hospital trusts?
 
@@ -10,6 +10,8 @@ What it says less: whatever fails around our ClientApp (a bundle that cannot be 
 disk is full, a program that cannot be loaded), Flower would send the exception's text to the hub,
 and with it a path of this hospital. Its code leaves, its words do not.
 
+What is warm: `site_node.federation.warm_clients` takes the place of Flower's SuperExec.
+
 Run as `python -m site_node.federation.pinned_supernode SHA256 WORDS…`; the words go to Flower.
 
 Source: design/federation.md §1, §2.4; flwr 1.41 (`start_client_internal._verify_fab`).
@@ -18,9 +20,11 @@ Source: design/federation.md §1, §2.4; flwr 1.41 (`start_client_internal._veri
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Callable
 from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 from flwr.app import Error, Message
@@ -37,6 +41,9 @@ WAY_OUT = "_push_messages"
 """The one place where Flower 1.41 sends replies to the hub; a test looks for it too."""
 
 FAILED = "The answer failed; the story stays in the hospital."
+
+STARTER = "subprocess"
+"""The module by which Flower 1.41 starts its SuperExec there; a test looks for it too."""
 
 Verify = Callable[[Any, dict[str, str]], bool]
 Send = Callable[[Message, Any, float], tuple[set[str], str]]
@@ -81,6 +88,12 @@ def without_words(message: Message) -> Message:
     return plain
 
 
+def warm(words: list[str]) -> subprocess.Popen[bytes]:
+    """Start our SuperExec where Flower starts its own, with the same words."""
+    _, *rest = words
+    return subprocess.Popen([sys.executable, "-m", "site_node.federation.warm_clients", *rest])  # noqa: S603 - our own program, words of the SuperNode in this process
+
+
 def main(words: list[str]) -> int:
     """Start the SuperNode.
 
@@ -88,14 +101,17 @@ def main(words: list[str]) -> int:
         NotReady: this version of Flower asks its question elsewhere.
     """
     sha256, *rest = words
-    question, way_out = (getattr(start_client_internal, name, None) for name in (QUESTION, WAY_OUT))
-    if question is None or way_out is None:
+    question, way_out, starter = (
+        getattr(start_client_internal, name, None) for name in (QUESTION, WAY_OUT, STARTER)
+    )
+    if question is None or way_out is None or starter is None:
         raise NotReady(
-            "this version of Flower checks bundles, or answers, in another place.",
+            "this version of Flower checks bundles, answers or starts programs in another place.",
             "Install the locked version (flwr 1.41).",
         )
     setattr(start_client_internal, QUESTION, pinned(question, sha256))
     setattr(start_client_internal, WAY_OUT, wordless(way_out))
+    setattr(start_client_internal, STARTER, SimpleNamespace(Popen=warm))
     sys.argv = ["flower-supernode", *rest]
     flower_supernode()
     return 0

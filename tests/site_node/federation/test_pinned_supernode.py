@@ -22,7 +22,7 @@ from compliance.errors import NotReady
 from compliance.signing.keys import NOTE, SigningKey
 from hub.federation.bundle import openssh_text, verification
 from site_node.federation import pinned_supernode
-from site_node.federation.pinned_supernode import FAILED, QUESTION, WAY_OUT, pinned, wordless
+from site_node.federation.pinned_supernode import FAILED, QUESTION, STARTER, WAY_OUT, pinned, wordless
 
 CONTENT = b"PK the one bundle"
 SIGNER = SigningKey.generate("hub.example/signer", NOTE)
@@ -142,7 +142,7 @@ def test_an_answer_leaves_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"note" in b"".join(told.objects.values())
 
 
-@pytest.mark.parametrize("name", [QUESTION, WAY_OUT])
+@pytest.mark.parametrize("name", [QUESTION, WAY_OUT, STARTER])
 def test_another_flower_is_not_started(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A version that does it elsewhere would not meet ours: it is refused at the start."""
     monkeypatch.delattr(start_client_internal, name)
