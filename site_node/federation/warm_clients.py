@@ -1,11 +1,11 @@
 """Flower's SuperExec with one thing changed: its ClientApps are born warm.
 
-Flower starts a new Python for each order and imports itself and our code in it: more than a second
-of processor time, every round, before the first question is asked. Here one process has imported
+Flower starts a new Python for each order and imports itself and our code in it: a second of
+processor time, every round, before the first question is asked. Here one process has imported
 all that once, has no other thread and holds no secret, and each ClientApp is a fork of it. What a
 ClientApp may do is unchanged: a process of its own for each order, ended by its parent's end.
 
-Run as `python -m site_node.federation.warm_clients WORDS…` by our SuperNode; the words go to Flower.
+Run as `python -m site_node.federation.warm_clients WORDS…` by our SuperNode, with Flower's words.
 
 Source: design/federation.md §12; flwr 1.41 (`SubprocessExecutor.launch`); Python's
 multiprocessing, "Contexts and start methods: forkserver".
@@ -31,7 +31,11 @@ PROGRAM = "flower-superexec"
 MAKER = "get_executor"
 """The one place where Flower 1.41 chooses how its programs are started; a test looks for it."""
 
-IMPORTED = ["flwr.supernode.cli", "site_node.federation.client_app", "site_node.federation.warm_clients"]
+IMPORTED = [
+    "flwr.supernode.cli",
+    "site_node.federation.client_app",
+    "site_node.federation.warm_clients",
+]
 
 
 class WarmExecutor(SubprocessExecutor):
@@ -63,7 +67,7 @@ def words_of(spec: ExecutionSpec) -> list[str]:
 
 def be_client(words: list[str]) -> None:
     """Be Flower's ClientApp, in a process of its own."""
-    from flwr.supernode.cli import flwr_clientapp  # noqa: PLC0415 - only the fork needs it
+    from flwr.supernode.cli import flwr_clientapp  # only the fork needs it
 
     ctypes.CDLL(None).prctl(PR_SET_NAME, words[0].encode(), 0, 0, 0)
     sys.argv = words

@@ -1,7 +1,9 @@
 """Starts the warm worker where no network is: an own network namespace, else a filter of calls.
 
 Run as `python -m site_node.training.confined SOCKET MEMORY_MB CORES`; nothing heavy is imported
-before the walls stand, for a process with threads may not enter a namespace of users.
+before the walls stand, for a process with threads may not enter a namespace of users. The door is
+open before torch is loaded: whoever comes first waits, and does not load a torch of its own.
+It is a Unix socket in a folder that only the site's user may enter.
 
 Source: design/federation.md §12; Linux unshare(2), user_namespaces(7), seccomp(2).
 """
@@ -13,12 +15,15 @@ import ctypes
 import errno
 import os
 import platform
+import resource
 import socket
 import struct
 import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+
+from site_node.training.frames import listen
 
 NEW_USER, NEW_NET = 0x10000000, 0x40000000
 NO_NEW_PRIVS, SET_SECCOMP, FILTER = 38, 22, 2
@@ -34,14 +39,17 @@ ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 
 def main(words: list[str]) -> int:
     """Build the walls, write down which, and serve jobs."""
-    path, cores = Path(words[0]), int(words[2])
+    path, megabytes, cores = Path(words[0]), int(words[1]), int(words[2])
     state = leave_the_network()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     (path.parent / STATE).write_text(state, encoding="ascii")
     keep_to(cores, zlib.crc32(str(path).encode()))
+    if megabytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
+    door = listen(path)
     from site_node.training import worker
 
-    return worker.main(words[:2])
+    return worker.serve(door)
 
 
 def leave_the_network() -> str:

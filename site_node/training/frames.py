@@ -11,15 +11,32 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from compliance.errors import Malformed
+from compliance.errors import Malformed, Refused
 
 MOST_HEADER = 64 << 10
 MOST_BYTES = 1 << 30
 _LENGTH = 4
 RAW = "bytes"
 """Header field that announces how many raw bytes follow."""
+
+
+def listen(path: Path) -> socket.socket:
+    """Open the socket in a folder that is closed to others.
+
+    Raises:
+        Refused: the folder is open to others.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_mode & 0o077:
+        raise Refused("site.policy", sentence=f"{path.parent} is open to others: chmod 700 it.")
+    path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.bind(str(path))
+    door.listen(4)
+    return door
 
 
 def send_frame(

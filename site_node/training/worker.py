@@ -1,8 +1,7 @@
 """The warm worker: torch, MONAI and the network's program stay loaded between rounds.
 
-Run as `python -m site_node.training.worker SOCKET MEMORY_MB`; started by `site serve`. It listens
-on a Unix socket in a folder that only the site's user may enter, does one job at a time, and ends
-itself when a job does not: whoever hung up must not be waited for.
+Its process is made by `site_node.training.confined`. It does one job at a time, and ends itself
+when a job does not: whoever hung up must not be waited for.
 
 Source: design/federation.md §12.
 """
@@ -11,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import socket
 import struct
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from compliance.errors import ConsiliumError, Refused
+from compliance.errors import ConsiliumError
 from compliance.records.recipe import layout_of, read_recipe
 from site_node.training.brought import admit
 from site_node.training.frames import receive_frame, send_frame
@@ -126,22 +123,6 @@ def _last_resort(seconds: float) -> threading.Timer:
     return timer
 
 
-def listen(path: Path) -> socket.socket:
-    """Open the socket in a folder that is closed to others.
-
-    Raises:
-        Refused: the folder is open to others.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.stat().st_mode & 0o077:
-        raise Refused("site.policy", sentence=f"{path.parent} is open to others: chmod 700 it.")
-    path.unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    door.bind(str(path))
-    door.listen(4)
-    return door
-
-
 def same_user(line: socket.socket) -> bool:
     """Whether the other end is run by this site's own user (SO_PEERCRED, Linux)."""
     raw = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -149,18 +130,10 @@ def same_user(line: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-def main(words: list[str]) -> int:
+def serve(door: socket.socket) -> int:
     """Serve jobs one after the other until ended."""
-    path, megabytes = Path(words[0]), int(words[1])
-    if megabytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
-    door = listen(path)
     while True:
         line, _ = door.accept()
         with line, contextlib.suppress(EOFError, OSError, ConsiliumError, TypeError):
             if same_user(line):
                 serve_one(line)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ PARTS = {"superlink": b"flower-superlink", "serverapp": b"flwr-serverapp"}
 LIMBS = {
     "supernode": b"pinned_supernode",
     "clientapp": b"flwr-clientapp",
-    "worker": b"training.worker",
+    "worker": b"training.confined",
 }
 """Children of a hospital's node."""
 BACK = (0.5, 3.0)
@@ -249,7 +249,9 @@ def kill_part(parent: int, program: bytes) -> int:
     hit = 0
     for pid in descendants(parent):
         with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            words = b"".join(
+                Path(f"/proc/{pid}/{part}").read_bytes() for part in ("cmdline", "comm")
+            )
             if program in words and b"federation.keeper" not in words:
                 os.kill(pid, signal.SIGKILL)
                 hit += 1

@@ -22,7 +22,14 @@ from compliance.errors import NotReady
 from compliance.signing.keys import NOTE, SigningKey
 from hub.federation.bundle import openssh_text, verification
 from site_node.federation import pinned_supernode
-from site_node.federation.pinned_supernode import FAILED, QUESTION, STARTER, WAY_OUT, pinned, wordless
+from site_node.federation.pinned_supernode import (
+    FAILED,
+    QUESTION,
+    STARTER,
+    WAY_OUT,
+    pinned,
+    wordless,
+)
 
 CONTENT = b"PK the one bundle"
 SIGNER = SigningKey.generate("hub.example/signer", NOTE)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -53,9 +54,10 @@ def test_it_is_given_the_words_that_flower_gives(
 
 
 def test_what_is_no_client_is_started_as_flower_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ServerApp belongs to the hub; should Flower ask for one here, it is a program."""
     told: list[list[str]] = []
     monkeypatch.setattr(subprocess, "Popen", lambda words, **_: told.append(words))
-    monkeypatch.setattr(warm_clients.forkserver, "ensure_running", lambda: None)
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: None)
 
     WarmExecutor().launch(dataclasses.replace(SPEC, task_type=TaskType.SERVER_APP))
 
@@ -65,7 +67,7 @@ def test_what_is_no_client_is_started_as_flower_does(monkeypatch: pytest.MonkeyP
 def look(line: Connection) -> None:
     """Tell what a fork finds when it begins."""
     found = [name for name in [*IMPORTED, *HEAVY] if name in sys.modules]
-    line.send((found, len(os.listdir("/proc/self/task")), os.getpid()))
+    line.send((found, len(list(Path("/proc/self/task").iterdir())), os.getpid()))
 
 
 def test_a_fork_finds_its_code_imported_and_no_thread_beside_it() -> None:
@@ -92,10 +94,7 @@ def test_a_client_that_cannot_be_forked_is_said_to_have_failed(
     def full(*_: object) -> None:
         raise OSError("Cannot allocate memory")
 
-    monkeypatch.setattr(warm_clients.forkserver, "connect_to_new_process", full)
-    monkeypatch.setattr(
-        multiprocessing.popen_forkserver.forkserver, "connect_to_new_process", full
-    )
+    monkeypatch.setattr(forkserver, "connect_to_new_process", full)
 
     assert executor.launch(SPEC).status is LaunchResultStatus.FAILED
 
@@ -125,6 +124,7 @@ def test_it_is_flowers_client_and_bears_its_name() -> None:
 
 
 def test_another_flower_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that chooses elsewhere would start cold ones, and nobody would notice."""
     monkeypatch.delattr(run_superexec, MAKER)
 
     with pytest.raises(NotReady, match="another place"):

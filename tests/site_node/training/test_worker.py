@@ -28,6 +28,7 @@ RECIPE = with_changes(
     shipped()["cnn2d-small"],
     {"local": {"steps": 3, "batch": 4}, "preprocessing": {"size": [8, 8]}, "baseline": False},
 )
+PROGRAM = "site_node.training.confined"
 LAYOUT = layout_of(RECIPE)
 VECTOR = start_vector(LAYOUT, 5).astype("<f4").tobytes()
 
@@ -46,7 +47,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """The folder of a running worker's socket."""
     path = tmp_path / "run"
     child = subprocess.Popen(
-        [sys.executable, "-m", "site_node.training.confined", str(path / SOCKET), "0", "1"],
+        [sys.executable, "-m", PROGRAM, str(path / SOCKET), "0", "1"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
@@ -286,7 +287,7 @@ def test_an_open_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").chmod(0o755)
 
     done = subprocess.run(
-        [sys.executable, "-m", "site_node.training.worker", str(tmp_path / "run" / SOCKET), "0"],
+        [sys.executable, "-m", PROGRAM, str(tmp_path / "run" / SOCKET), "0", "1"],
         capture_output=True,
         text=True,
         check=False,
