@@ -20,7 +20,7 @@ import socket
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from site_node.training.frames import listen
@@ -123,10 +123,27 @@ def _refuse_sockets() -> None:
 
 
 def keep_to(cores: int, place: int) -> None:
-    """Stay on so many of this machine's cores; `place` spreads several hospitals over them."""
+    """Stay on so many of this machine's cores: those that the fewest other processes are bound to.
+
+    `place` decides between equals, so that two that begin at once do not always meet.
+    """
     known = sorted(os.sched_getaffinity(0))
-    if 0 < cores < len(known):
-        os.sched_setaffinity(0, {known[(place + at) % len(known)] for at in range(cores)})
+    if not 0 < cores < len(known):
+        return
+    taken = dict.fromkeys(known, 0)
+    for core in (core for others in bound(len(known)) for core in others & set(known)):
+        taken[core] += 1
+    turned = known[place % len(known) :] + known[: place % len(known)]
+    os.sched_setaffinity(0, sorted(turned, key=taken.__getitem__)[:cores])
+
+
+def bound(all_cores: int) -> Iterator[set[int]]:
+    """The cores of each process of this machine that may not use all of them."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            cores = os.sched_getaffinity(int(entry.name))
+            if len(cores) < all_cores and (entry / "cmdline").read_bytes():
+                yield cores  # a thread of the kernel has no command line
 
 
 if __name__ == "__main__":

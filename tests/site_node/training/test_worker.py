@@ -231,15 +231,29 @@ def test_a_worker_has_no_network_however_the_kernel_allows_it(tmp_path: Path) ->
     assert told[1][0] == "filtered"
 
 
-def test_a_worker_keeps_to_its_cores() -> None:
-    """As many as the settings say, spread by the hospital's home."""
+def test_workers_of_one_machine_keep_to_cores_of_their_own() -> None:
+    """As many as the settings say, and not those where another one sits, whatever its home."""
+    known = len(os.sched_getaffinity(0))
     asks = (
         "import os; from site_node.training.confined import keep_to\n"
-        "keep_to(1, 5); print(len(os.sched_getaffinity(0)))"
+        "keep_to(1, 5); print(*os.sched_getaffinity(0), flush=True); input()"
     )
-    done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(known):
+            child = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", asks],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            assert child.stdout is not None
+            found.append(child.stdout.readline().split())
 
-    assert done.stdout.strip() == "1"
+    assert [len(cores) for cores in found] == [1] * known
+    assert len({core for cores in found for core in cores}) == known
 
 
 @pytest.mark.parametrize(
