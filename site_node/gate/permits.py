@@ -150,9 +150,7 @@ class Permits:
         try:
             check_usable(self._settings)
             head = self._head(order, UNMASK)
-            state = self._mirror.state(head.study)
-            self._check_restored(head, order)
-            check_entry(self._mirror.leaf(head.study, order.entry), order)
+            state = self._state(head, order)
             self._check_consent(head, state)
             self._check_listed(head, state)
         except Refused as error:
@@ -163,9 +161,7 @@ class Permits:
 
     def _check(self, order: Order, now: str) -> Permit:
         head = self._head(order)
-        state = self._mirror.state(head.study)
-        self._check_restored(head, order)
-        check_entry(self._mirror.leaf(head.study, order.entry), order)
+        state = self._state(head, order)
         self._check_consent(head, state)
         self._check_listed(head, state)
         check_time(state.charter, self._site, now)
@@ -207,6 +203,16 @@ class Permits:
                     raise Refused(alarm.rule, sentence=f"The log is not believed: {alarm.finding}")
                 return head
         raise Refused("mirror.behind", sentence="This study's log is not mirrored here.")
+
+    def _state(self, head: MirrorLog, order: Order) -> StudyState:
+        """Where the study stands, at the entry that the order names or after it.
+
+        The entry first: the agent may extend the copy in between, and a state of before it would
+        contradict an order that is right.
+        """
+        self._check_restored(head, order)
+        check_entry(self._mirror.leaf(head.study, order.entry), order)
+        return self._mirror.state(head.study)
 
     def _check_restored(self, head: MirrorLog, order: Order) -> None:
         """What a backup has forgotten is neither spent nor answered a second time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from compliance.canonical import sha256_id
 from compliance.errors import Refused
 from compliance.records.coalitions import SweepStep
 from compliance.records.order import Order
+from compliance.rules.state import StudyState
 from compliance.signing.note import parse_line
 from site_node.store import studies as decisions
 from site_node.wiring import Rooms
@@ -58,6 +60,28 @@ def test_an_order_that_the_mirror_does_not_hold_waits(world: World, rooms: Rooms
 
     assert refusal(world, rooms, order) == "mirror.behind"
     assert rooms.catalogue.asked == ["chest"]  # type: ignore[attr-defined]  # at approval only
+
+
+def test_an_entry_that_arrives_while_we_look_does_not_refuse_its_order(
+    world: World, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent mirrors in a process of its own: what we read before it is older than the order."""
+    order = world.hub.open_round()
+    state = rooms.mirror.state
+
+    def outrun(study: str) -> StudyState:
+        found = state(study)
+        rooms.witness.step(STUDY)
+        return found
+
+    monkeypatch.setattr(rooms.mirror, "state", outrun)
+
+    with contextlib.suppress(Refused):  # it may have to ask again, and never more than that
+        rooms.permits.check(order, world.time.now)
+    rooms.witness.step(STUDY)
+
+    assert rooms.permits.check(order, world.time.now).study == STUDY
+    assert not [line for line in rooms.journal.lines() if line["kind"] == "not.permitted"]
 
 
 def test_an_order_for_an_unknown_study_is_refused(world: World, rooms: Rooms) -> None:
