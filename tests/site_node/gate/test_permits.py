@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_an_entry_that_arrives_while_we_look_does_not_refuse_its_order(
     state = rooms.mirror.state
 
     def outrun(study: str) -> StudyState:
-        found = state(study)
+        found = copy.deepcopy(state(study))  # as another process holds it
         rooms.witness.step(STUDY)
         return found
 
