@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,7 @@ from flwr.supercore.superexec.executor import (
 
 from compliance.errors import NotReady
 from site_node.federation import warm_clients
-from site_node.federation.warm_clients import IMPORTED, MAKER, WarmExecutor, be_client, words_of
+from site_node.federation.warm_clients import MAKER, WarmExecutor, be_client, words_of
 
 SPEC = ExecutionSpec(
     task_type=TaskType.CLIENT_APP,
@@ -36,7 +34,27 @@ SPEC = ExecutionSpec(
     suppress_output=False,
     task_id=7,
 )
-HEAVY = {"torch", "monai", "pydicom"}
+PROBE = """
+import os, sys
+from multiprocessing import Pipe
+from site_node.federation.warm_clients import IMPORTED, WarmExecutor
+
+def look(line):
+    found = [name for name in (*IMPORTED, "torch", "monai", "pydicom") if name in sys.modules]
+    line.send((found, len(os.listdir("/proc/self/task")), os.getpid()))
+
+if __name__ == "__main__":
+    executor = WarmExecutor()
+    for _ in range(2):
+        ours, theirs = Pipe(duplex=False)
+        child = executor._context.Process(target=look, args=(theirs,))
+        child.start()
+        theirs.close()
+        found, threads, pid = ours.recv()
+        child.join()
+        print(found == IMPORTED, threads, pid)
+"""
+"""Two forks that tell what they find when they begin."""
 
 
 @pytest.mark.parametrize("parent", [None, 4321])
@@ -64,31 +82,29 @@ def test_what_is_no_client_is_started_as_flower_does(monkeypatch: pytest.MonkeyP
     assert told[0][0] == "flwr-serverapp"
 
 
-def look(line: Connection) -> None:
-    """Tell what a fork finds when it begins."""
-    found = [name for name in [*IMPORTED, *HEAVY] if name in sys.modules]
-    line.send((found, len(list(Path("/proc/self/task").iterdir())), os.getpid()))
-
-
-def test_a_fork_finds_its_code_imported_and_no_thread_beside_it() -> None:
+def test_a_fork_finds_its_code_imported_and_no_thread_beside_it(tmp_path: Path) -> None:
     """Nothing heavy either: the weights of torch belong to the worker."""
-    executor = WarmExecutor()
-    told = []
-    for _ in range(2):
-        ours, theirs = multiprocessing.Pipe()
-        child = executor._context.Process(target=look, args=(theirs,))
-        child.start()
-        told.append(ours.recv())
-        child.join()
+    program = tmp_path / "probe.py"
+    program.write_text(PROBE, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(Path(warm_clients.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
 
-    assert [(found, threads) for found, threads, _ in told] == [(IMPORTED, 1)] * 2
-    assert told[0][2] != told[1][2]
+    assert [row[:2] for row in rows] == [["True", "1"]] * 2
+    assert rows[0][2] != rows[1][2]
 
 
 def test_a_client_that_cannot_be_forked_is_said_to_have_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Flower's own rule for work that never began applies, and the SuperExec goes on."""
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: None)
     executor = WarmExecutor()
 
     def full(*_: object) -> None:
