@@ -8,8 +8,9 @@ plain SGD of 1,500 steps hardly leaves its start, so five starts of a hub scatte
 and its sweep through a hub, four nodes and Flower, and reads the account from the bundle.
 
 Run: `.venv/bin/python -m tests.benchmarks.bench_contribution [--seeds 40] [--rounds 15] [--real]
-[--published]`. The bar (issue 5, h): each value within 0.03 of the anchor; duplicates within .01 of
-one another; the free rider's interval reaches 0 or below.
+[--published] [--keep docs/results]`.
+The bar (issue 5, h): each value within 0.03 of the anchor; duplicates within .01 of one another;
+the free rider's interval reaches 0 or below.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 
 from tests.benchmarks import bench_hearts as hearts
 from tests.hearts import HOSPITALS
+from tests.results import contribution_page, kept
 
 ANCHORS = {"cleveland": 0.109, "hungarian": 0.114, "switzerland": -0.001, "va": 0.018}
 BAR, ALIKE = 0.03, 0.01
@@ -41,11 +43,19 @@ def main(words: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--published", action="store_true", help="FLamby's own five starts")
     parser.add_argument("--real", action="store_true", help="a hub and four nodes, five seeds")
+    parser.add_argument("--keep", type=Path, help="folder of the kept results")
     asked = parser.parse_args(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="consilium-account-") as folder:
         told = real(Path(folder), asked) if asked.real else fast(Path(folder), asked)
     print(json.dumps(told, indent=1))
+    if asked.keep:
+        flamby, drawn = "FLamby's five starts", "starts that a hub draws"
+        row = told | {"starts": flamby if asked.published else drawn, "rounds": asked.rounds}
+        rows = kept.add(
+            asked.keep / "contribution.json", row, ("way", "starts"), "bench_contribution"
+        )
+        contribution_page.write(asked.keep, rows)
     return 0 if told["well"] else 1
 
 
