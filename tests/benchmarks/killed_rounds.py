@@ -196,9 +196,12 @@ def disturbed(
 
 
 def plan(asked: argparse.Namespace, random: Random) -> Iterator[int]:
-    """The number of closed rounds before which each kill falls: spread evenly, then by chance."""
+    """The number of closed rounds after which each kill falls: spread evenly, then by chance.
+
+    None waits for the last round: a study that is over first would leave a kill without a victim.
+    """
     for place in range(asked.kills):
-        yield min(place * asked.rounds // asked.kills, asked.rounds - 1)
+        yield place * max(1, asked.rounds - 1) // asked.kills
 
 
 def at(seen: Watched, closed: int, seconds: float, until: float) -> bool:
