@@ -91,6 +91,8 @@ def _leaving(card: Plain) -> Iterable[Line]:
     total = leaves["model_change_mib_in_total"]
     change = "size unknown" if size is None else f"{size} MiB a round, {total} MiB in total"
     yield Line("Change of the model", change, told.COMPUTED)
+    for name, said in (card["masks"] or {}).items():
+        yield Line(name, said, told.CHARTER)
     yield Line("Measured values", ", ".join(shortened(leaves["metrics"])), told.CHARTER)
     floor, own = card["floors"], card["own_floors"]
     counts = f"none below {leaves['counts_not_below']}"

@@ -39,6 +39,15 @@ from site_node.settings import Settings
 
 MIB = 1 << 20
 VALUE_BYTES = 4
+MASKS = {
+    "Masks": "the plain update never leaves; the hub sees only the sum of a round",
+    "Lists": "who is in a sum and who is gone stands in the log; we open shares for one list of a "
+    "model only",
+    "Excluded": "robust rules, sweeps of coalitions, kept updates, recomputing a round; fewer than "
+    "three hospitals",
+}
+"""What a steward signs with masks (docs/decisions/0042)."""
+
 CASES = {2: "images", 3: "volumes"}
 
 
@@ -266,6 +275,7 @@ def card(draft: Draft, here: Here, signed: list[str], decision: str | None) -> d
         "recipe": body.recipe.plain(),
         "trains": _trains(body, here),
         "begins": None if body.start_model is None else body.start_model.words,
+        "masks": masks_words(body),
         "quorum": words(len(body.quorum.witnesses), body.quorum.k),
         "sites": body.site_names(),
         "signed": signed,
@@ -323,6 +333,11 @@ def _trains(body: CharterBody, here: Here) -> str | None:
         f"{kind} {', '.join(recipe.classes)}; {recipe.network.name} on {cases}{pieces}; "
         f"{length} a round, {terms.batch} at a time"
     )
+
+
+def masks_words(body: CharterBody) -> dict[str, str] | None:
+    """What masks hide, what they need and what they exclude; None in a study without them."""
+    return dict(MASKS) if body.aggregator.masked else None
 
 
 def _leaves(body: CharterBody, here: Here) -> dict[str, Any]:

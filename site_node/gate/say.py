@@ -99,6 +99,7 @@ def card_lines(card: dict[str, Any]) -> list[str]:
         ("Trained", card["trains"] or "the recipe's document is not known here"),
         *_begin_rows(card),
         *_leaving_rows(card),
+        *(card["masks"] or {}).items(),
         ("Rounds", f"at most {rounds['most']}, each up to {rounds['seconds_each']} s"),
         ("Privacy", card["epsilon"]),
         ("Floors", floors),

@@ -17,7 +17,8 @@ from compliance.records.envelope import parse_event
 from compliance.records.recipe import shipped
 from compliance.signing.keys import SigningKey, VerifierKey
 from compliance.signing.note import parse, parse_line, verified
-from site_node.gate.card import read_draft
+from dashboard.console_card import card_parts
+from site_node.gate.card import masks_words, read_draft
 from site_node.gate.hub_client import HubClient
 from site_node.gate.say import card_lines, study_lines
 from site_node.store.outbox import of_study
@@ -63,6 +64,27 @@ def test_the_card_says_what_will_happen_here(rooms: Rooms) -> None:
     assert card["charter_id"] in text
     assert "nothing else" in text
     assert "say yes" in text
+
+
+def test_the_card_names_masks_where_the_charter_has_them_and_only_there(
+    world: World, rooms: Rooms
+) -> None:
+    """What never leaves, what the lists are, what is excluded; without masks not a word of it."""
+    plain = rooms.steward.show(STUDY)
+    body = read_draft(sha256_id(world.hub.charter or b""), world.hub.charter or b"").body
+    rule = body.aggregator
+    masked = body.model_copy(update={"aggregator": rule.model_copy(update={"masked": True})})
+
+    assert plain["masks"] is masks_words(body) is None
+    card = plain | {"masks": masks_words(masked)}
+
+    on_paper = "\n".join(card_lines(card))
+    on_pages = {line.name: line.text for part in card_parts(card) for line in part.lines}
+    for name, part in (("Masks", "never leaves"), ("Lists", "one list"), ("Excluded", "robust")):
+        assert part in card["masks"][name]
+        assert card["masks"][name] in on_paper
+        assert on_pages[name] == card["masks"][name]
+        assert card["masks"][name] not in "\n".join(card_lines(plain))
 
 
 def test_a_study_is_found_by_the_first_characters_of_its_id(rooms: Rooms) -> None:
