@@ -124,3 +124,75 @@ def test_parts_of_an_unknown_whole_hide_each_other() -> None:
 
     assert shown(cells)["auroc.sex.f"] == HIDDEN
     assert shown({"auroc.sex.f": value(50, 20)})["auroc.sex.f"]["n"] == 50
+
+
+def scored(scores: np.ndarray, ill: np.ndarray, point: float) -> dict[str, dict[str, Any]]:
+    """What training says of scores: a threshold, what it finds, and ten bins."""
+    n, positives = len(scores), int(ill.sum())
+    found = scores >= point
+    rates = {
+        "sensitivity": (found & ill).sum() / max(1, positives),
+        "specificity": (~found & ~ill).sum() / max(1, n - positives),
+        "accuracy": (found == ill).mean(),
+        "threshold": point,
+    }
+    told = {name: value(n, positives) | {"value": rate} for name, rate in rates.items()}
+    for number in range(10):
+        here = (scores >= number / 10) & ((scores < (number + 1) / 10) | (number == 9))
+        told[f"cal.b{number + 1:02d}"] = value(int(here.sum()), int((here & ill).sum()))
+    return told
+
+
+def between(
+    told: dict[str, dict[str, Any]], scores: np.ndarray, ill: np.ndarray, point: float
+) -> list[int]:
+    """What a reader works out: patients between the threshold and the ends of bins added up."""
+    bins, found = [told[f"cal.b{number:02d}"] for number in range(1, 11)], []
+    for rows, above in ((bins[::-1], scores >= point), (bins, scores < point)):
+        total = np.array([0, 0])
+        for row in rows:
+            if row["n"] is None:
+                break
+            total += np.array([row["positives"], row["n"] - row["positives"]])
+            found += list(abs(total - [(above & ill).sum(), (above & ~ill).sum()]))
+    return found
+
+
+def test_a_threshold_between_two_tenths_gives_nobody_away() -> None:
+    """One ill patient between 0.46 and 0.5: the bins above and the sensitivity would tell."""
+    scores = np.array([*np.linspace(0.01, 0.44, 200), 0.48, *np.linspace(0.51, 0.99, 200)])
+    ill = np.arange(401) % 2 == 0
+    assert ill[200]
+
+    at_half, at_point = (shown(scored(scores, ill, point)) for point in (0.5, 0.46))
+
+    assert at_half["cal.b10"] != HIDDEN
+    assert all(at_point[f"cal.b{number:02d}"] == HIDDEN for number in range(1, 11))
+    assert at_point["sensitivity"]["n"] == 401
+
+
+def test_whatever_the_scores_the_threshold_and_the_bins_tell_of_no_few() -> None:
+    """Of all sizes: a gap that can be worked out holds the floor, or the bins are gone."""
+    random, told_once = np.random.default_rng(5), 0
+    for size in (60, 150, 400, 950) * 40:
+        scores = random.random(size)
+        ill = random.random(size) < 0.2 + 0.6 * scores
+        point = round(float(random.uniform(0.2, 0.8)), 2)
+        told = shown(scored(scores, ill, point))
+        gaps = between(told, scores, ill, point)
+        told_once += bool(gaps)
+        if round(point * 100) % 10:
+            assert not [gap for gap in gaps if gap < FLOOR], (size, point)
+    assert told_once > 20
+
+
+def test_accuracy_stands_in_for_what_is_not_listed() -> None:
+    """Of sensitivity, specificity and accuracy any two give the third."""
+    scores = np.array([*np.linspace(0.01, 0.44, 200), 0.48, *np.linspace(0.51, 0.99, 200)])
+    ill = np.arange(401) % 2 == 0
+    told = scored(scores, ill, 0.5)
+    assert shown(told)["cal.b10"] != HIDDEN
+    for left_out in ("sensitivity", "specificity", "accuracy"):
+        told = scored(scores, ill, 0.46)
+        del told[left_out]
+        assert shown(told)["cal.b10"] == HIDDEN
