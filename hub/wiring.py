@@ -350,7 +350,7 @@ class Rooms:
     @cached_property
     def papers(self) -> ModelPapers:
         """What goes with a model that is handed out."""
-        return ModelPapers(ledger=self.ledger, releases=self.releases)
+        return ModelPapers(ledger=self.ledger, releases=self.releases, recipe=self.catalogue.recipe)
 
     @cached_property
     def people(self) -> PeopleService:
@@ -450,7 +450,8 @@ class Rooms:
     def _model_words(self, study: str) -> dict[str, str]:
         charter = self.ledger.state(study).charter
         recipe = self.catalogue.recipe(charter.recipe.sha256)
-        return {
+        missing = {} if recipe.personal is None else {"missing_layers": recipe.personal.missing}
+        return missing | {
             "study": study,
             "recipe": recipe.encode().decode(),
             "recipe_sha256": charter.recipe.sha256,

@@ -208,20 +208,28 @@ def evaluate(
 ) -> None:
     """Score a dataset of this hospital with a model; the scores stay here.
 
+    Where the study keeps layers at the hospitals, this hospital's own ones complete the model.
+
     Example: consilium site evaluate model.safetensors --dataset chest --out scores.csv
     """
+    from site_node.prediction.owned import whole_of
     from site_node.training.pooled import evaluate_scores
 
     with open_site(home, joined=False) as rooms:
         file = open_model(model)
         recipe = rooms.runnable_recipe(*recipe_told(file))
         summary = rooms.catalogue.get(dataset)
+        vector = vector_of(file, recipe)
+        own = rooms.released_models.own_layers(file.metadata.get("model_sha256", ""), recipe)
         scores, labels = evaluate_scores(
-            vector_of(file, recipe), Path(summary.dir), split, recipe=recipe
+            whole_of(vector, own, recipe), Path(summary.dir), split, recipe=recipe
         )
         write_scores(out, scores, labels)
         told = {"out": str(out), "patients": len(scores), "split": split, "recipe": recipe.id}
-        speak(told, as_json=as_json, lines=[f"{len(scores)} patients scored; {out} stays here."])
+        told |= {} if own is None else {"layers": own.words}
+        lines = [] if own is None else [f"with the {own.words}"]
+        lines.append(f"{len(scores)} patients scored; {out} stays here.")
+        speak(told, as_json=as_json, lines=lines)
 
 
 backup_cli.add_to(app, act)

@@ -142,7 +142,7 @@ def _ask(where: str, *, yes: bool) -> None:
 def predicted_lines(told: dict[str, Any]) -> list[str]:
     """What came of it; no value, no file name."""
     counts = ("files", "predicted", "written", "counted", "quarantined", "skipped")
-    lines = [f"model: {told['model_sha256']} of study {told['study']}"]
+    lines = [f"model: {told['model_sha256']} of study {told['study']}", *_with_layers(told)]
     lines += [f"{name}: {told[name]}" for name in counts]
     for name in ("reasons", "skipped_because", "classes", "not_taken"):
         if told.get(name):
@@ -160,5 +160,9 @@ def predicted_lines(told: dict[str, Any]) -> list[str]:
 def tested_lines(told: dict[str, Any]) -> list[str]:
     """The test for people."""
     checks = {"membership_test": judged(told["datasets"]), "leak_tests": told["datasets"]}
-    lines = [f"{told['model_sha256']}  (study {told['study']})"]
+    lines = [f"{told['model_sha256']}  (study {told['study']})", *_with_layers(told)]
     return lines + [f"{name:<12}{words}" for name, words in leak_rows(checks)]
+
+
+def _with_layers(told: dict[str, Any]) -> list[str]:
+    return [f"with the {told['layers']}"] if "layers" in told else []

@@ -404,6 +404,7 @@ class Rooms:
             weights=self.weights,
             look=lambda study: self.witness.step(study),
             recipe_of=self.runnable_recipe,
+            own_of=self.locals.of_model,
         )
 
     @cached_property
@@ -421,6 +422,7 @@ class Rooms:
             catalogue=self.catalogue,
             sessions=self.store,
             recipe_of=self.runnable_recipe,
+            own_of=self.locals.of_model,
             write=self.journal.write,
         )
 
@@ -639,12 +641,6 @@ class Rooms:
             Refused: its package is not here, not signed, or altered.
         """
         recipe = self.recipe_of(sha256, carried)
-        if recipe.personal is not None:
-            raise NotReady(
-                f"the model lacks its {recipe.personal.layers} layers: they stay at each hospital "
-                "of the study and were never in a released file.",
-                "Its values are in `consilium study metrics`, of each hospital's own whole model.",
-            )
         if recipe.package is not None:
             from site_node.training.brought import admit  # slow to import: torch
 

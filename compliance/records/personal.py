@@ -10,19 +10,47 @@ Source: design/federation.md §6.5.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from compliance.errors import Malformed
 from compliance.records.layout import Constant, Layout, LayoutEntry
-from compliance.records.types import Record
+from compliance.records.types import Count, Record
 
 Layers = Literal["norm", "head"]
+KINDS: dict[str, str] = {
+    "norm": "scale, shift and statistics of its normalisations",
+    "head": "the last ones, which answer by class",
+}
 
 
 class Personal(Record):
-    """Which layers stay at each hospital, in its own store, and never travel."""
+    """Which layers stay at each hospital, in its own store, and never travel.
+
+    `finetune_steps`: steps by which each hospital trains these layers, and no others, on the model
+    of the last round before it measures it. A recipe without it does not have the field.
+    """
 
     layers: Layers
+    finetune_steps: Annotated[Count, Field(ge=1, le=10_000)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out steps that nobody takes: recipes of before keep their hash."""
+        told: dict[str, Any] = plain(self)
+        return {name: value for name, value in told.items() if value is not None}
+
+    @property
+    def missing(self) -> str:
+        """What a released file lacks, in a sentence for whoever gets it."""
+        tuned = f", fine-tuned by {self.finetune_steps} steps" if self.finetune_steps else ""
+        return (
+            f"The file lacks the {self.layers} layers ({KINDS[self.layers]}): each hospital keeps "
+            f"its own{tuned}, and they never left it. The numbers are of each hospital's own whole "
+            "model: only a hospital that took part can use the model as it was measured. For "
+            "anybody else no number of these papers holds."
+        )
 
 
 def parted(

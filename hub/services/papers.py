@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from compliance.errors import NotReady
 from compliance.ledger.checkpoint import parse_text
+from compliance.records.recipe import Recipe
 from compliance.report.exchange.bom import bom
 from compliance.report.exchange.modelcard import modelcard
 from compliance.report.exchange.released import released_models
@@ -22,10 +25,13 @@ class ModelPapers:
     Args:
         ledger: the logs; every paper follows from a witnessed one.
         releases: which model may be handed out, and its card.
+        recipe: the recipe with a hash; it says which layers the file lacks.
     """
 
-    def __init__(self, *, ledger: LedgerService, releases: ReleaseService) -> None:
-        self._ledger, self._releases = ledger, releases
+    def __init__(
+        self, *, ledger: LedgerService, releases: ReleaseService, recipe: Callable[[str], Recipe]
+    ) -> None:
+        self._ledger, self._releases, self._recipe = ledger, releases, recipe
 
     def of(self, study: str, model: str | None = None) -> dict[str, bytes]:
         """Each paper by its name.
@@ -39,13 +45,15 @@ class ModelPapers:
         note = self._ledger.checkpoint(study)
         entries = self._ledger.entries(study, 0, parse_text(parse(note).text).size)
         log = read_log(entries, note)
+        stays = self._recipe(log.state.charter.recipe.sha256).personal
+        missing = "" if stays is None else stays.missing
         for found in released_models(log, {_path(name): card}):
             if found.model_sha256 == name:
                 return {
                     CARD: card,
-                    MODELCARD: modelcard(log, found),
-                    BOM: bom(log, found),
-                    TERMS: terms(log, found),
+                    MODELCARD: modelcard(log, found, missing),
+                    BOM: bom(log, found, missing),
+                    TERMS: terms(log, found, missing),
                 }
         raise NotReady(
             "the release of this model is not witnessed by enough hospitals yet.",

@@ -15,6 +15,7 @@ from compliance.errors import Refused
 from compliance.records.order import Order
 from compliance.records.types import seconds_of
 from site_node.gate.budget import Reserved
+from site_node.gate.locals import finetunes
 from site_node.gate.permits import Permit
 from site_node.gate.terms import check_hours
 from site_node.training.order_of_work import carry_out
@@ -56,6 +57,7 @@ def work(
         registered_dir=None if permit.registered_dir is None else str(permit.registered_dir),
         home=str(rooms.settings.home),
         layers=layers is not None,
+        finetune=finetunes(permit, order),
     )
     beside = (control or b"") + (layers or b"")
     return in_time(rooms, order, wanted, bytes(values) + beside if beside else values)

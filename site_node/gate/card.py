@@ -329,6 +329,8 @@ def _trains(body: CharterBody, here: Here) -> str | None:
     length = f"{terms.epochs} epochs" if terms.epochs else f"{terms.steps} steps"
     if recipe.personal is not None:
         length += f"; the {recipe.personal.layers} layers stay here and never leave"
+        if recipe.personal.finetune_steps:
+            length += f", fine-tuned at the end by {recipe.personal.finetune_steps} steps"
     return (
         f"{kind} {', '.join(recipe.classes)}; {recipe.network.name} on {cases}{pieces}; "
         f"{length} a round, {terms.batch} at a time"

@@ -69,8 +69,10 @@ def _model(
     for row in counts:
         classes[row.outcome] += row.n
         by_day.setdefault(row.day, {})[row.outcome] = row.n
+    model, _, layers = name.partition("+")
     told: dict[str, Any] = {
-        "model_sha256": name,
+        "model_sha256": model,
+        "layers_sha256": layers or None,
         "study": known.study if known else None,
         "dataset": known.dataset if known else None,
         "version": known.version if known else None,
@@ -98,7 +100,9 @@ def prediction_lines(rows: list[dict[str, Any]], days: int) -> list[str]:
     for row in rows:
         classes = ", ".join(f"{name} {n}" for name, n in row["classes"].items())
         where = f"study {row['study']}" if row["study"] else "study unknown"
-        lines.append(f"{row['model_sha256'][:23]}…  {where}: {row['images']} images; {classes}")
+        own = f" with own layers {row['layers_sha256'][:23]}…" if row["layers_sha256"] else ""
+        model = f"{row['model_sha256'][:23]}…{own}"
+        lines.append(f"{model}  {where}: {row['images']} images; {classes}")
         lines += [f"  {day}  {_day(counts)}" for day, counts in row["days"].items()]
         lines.append(f"  classes against the dataset: {_index(row['labels'])}")
         lines.append(f"  brightness against the dataset: {_index(row['light'])}")

@@ -25,11 +25,14 @@ from compliance.records.model_file import ModelFile
 from compliance.records.recipe import Recipe, layout_of
 from compliance.rules.releases import RELEASED
 from compliance.rules.state import StudyState
+from site_node.gate.locals import Own
 from site_node.gate.mirror import Mirror, find_mirrored
 from site_node.gate.model_file import open_model, vector_of
 from site_node.gate.weights import Weights
 
 RecipeOf = Callable[[str, bytes | None], Recipe]
+OwnOf = Callable[[str, StudyState, Recipe, str], Own | None]
+"""This hospital's own layers for a model of a study; `Locals.of_model`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Served:
         recipe: network, classes, preparation.
         vector: float32, shape (count,).
         looked: whether the log was brought up to date just now: a recall would be seen.
+        own: this hospital's own layers, where the study keeps some out of the model.
     """
 
     study: str
@@ -53,6 +57,12 @@ class Served:
     recipe: Recipe
     vector: NDArray[np.float32]
     looked: bool
+    own: Own | None = None
+
+    @property
+    def used(self) -> str:
+        """The model as it is used here: with its layers it is another one than without."""
+        return self.model_sha256 if self.own is None else f"{self.model_sha256}+{self.own.sha256}"
 
 
 class ReleasedModels:
@@ -63,6 +73,7 @@ class ReleasedModels:
         weights: models that came in.
         look: brings the mirror of a study up to date, as a witness does.
         recipe_of: the recipe with a hash.
+        own_of: the own layers for a model.
     """
 
     def __init__(
@@ -72,15 +83,17 @@ class ReleasedModels:
         weights: Weights,
         look: Callable[[str], object],
         recipe_of: RecipeOf,
+        own_of: OwnOf,
     ) -> None:
         self._mirror, self._weights, self._look = mirror, weights, look
-        self._recipe_of = recipe_of
+        self._recipe_of, self._own_of = recipe_of, own_of
 
     def of_study(self, study: str) -> Served:
         """The newest released model of a study, from what this hospital was given.
 
         Raises:
-            NotReady: nothing was released, or the model did not come here.
+            NotReady: nothing was released, the model did not come here, or it lacks layers that
+                this hospital does not have.
             Refused: it was called back, or its log is not believed.
         """
         full = find_mirrored(self._mirror, study)
@@ -96,13 +109,14 @@ class ReleasedModels:
             )
         vector = np.frombuffer(values, "<f4").astype(np.float32)
         check_terms(state.charter, recipe)
-        return _served(full, state, model, recipe, vector, looked=looked)
+        return self._served(full, state, model, recipe, vector, looked=looked)
 
     def of_file(self, path: Path, study: str | None = None) -> Served:
         """The model of a file.
 
         Raises:
             Malformed: it is no safetensors file, or another network.
+            NotReady: it lacks layers that this hospital does not have.
             NotProven: hash, layout, recipe, label map or preparation are others.
             Refused: no mirrored log released it, or it was called back.
         """
@@ -114,7 +128,44 @@ class ReleasedModels:
         check_released(state, claimed)
         recipe = self._recipe_of(state.charter.recipe.sha256, None)
         check_file(file, recipe, state.charter)
-        return _served(full, state, claimed, recipe, vector_of(file, recipe), looked=looked)
+        vector = vector_of(file, recipe)
+        return self._served(full, state, claimed, recipe, vector, looked=looked)
+
+    def own_layers(self, model: str, recipe: Recipe) -> Own | None:
+        """The own layers for a model of any mirrored study, released or not; None if it is whole.
+
+        Raises:
+            NotReady: this hospital has none.
+            Refused: no mirrored study made the model, or by another recipe.
+        """
+        if recipe.personal is None:
+            return None
+        full = self._study_of(model, None)
+        state = self._believed(full)
+        if state.charter.recipe.sha256 != recipe.sha256:
+            raise Refused("release.model", sentence="The model's study has another recipe.")
+        return self._own_of(full, state, recipe, model)
+
+    def _served(
+        self,
+        study: str,
+        state: StudyState,
+        model: str,
+        recipe: Recipe,
+        vector: NDArray[np.float32],
+        *,
+        looked: bool,
+    ) -> Served:
+        return Served(
+            study=study,
+            charter=state.charter,
+            versions=dict(state.dataset_versions),
+            model_sha256=model,
+            recipe=recipe,
+            vector=vector,
+            looked=looked,
+            own=self._own_of(study, state, recipe, model),
+        )
 
     def _study_of(self, model: str, study: str | None) -> str:
         if study is not None:
@@ -211,24 +262,4 @@ def _newest(state: StudyState) -> str:
     raise NotReady(
         "no model of this study was released yet.",
         "At each hospital the steward agrees with `consilium site release STUDY`.",
-    )
-
-
-def _served(
-    study: str,
-    state: StudyState,
-    model: str,
-    recipe: Recipe,
-    vector: NDArray[np.float32],
-    *,
-    looked: bool,
-) -> Served:
-    return Served(
-        study=study,
-        charter=state.charter,
-        versions=dict(state.dataset_versions),
-        model_sha256=model,
-        recipe=recipe,
-        vector=vector,
-        looked=looked,
     )

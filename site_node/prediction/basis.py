@@ -17,6 +17,7 @@ from site_node.gate.released import Served
 from site_node.imaging.catalogue import Catalogue, DatasetSummary
 from site_node.imaging.curated import RECIPE
 from site_node.imaging.recipe import ImportRecipe, read_recipe
+from site_node.prediction.owned import whole_of
 from site_node.store import predictions as table
 from site_node.store.journal import Sessions
 from site_node.store.predictions import PredictionReferenceRow
@@ -104,7 +105,7 @@ def _recipe(dataset: DatasetSummary | None, given: Path | None) -> ImportRecipe:
 def reference_row(served: Served, basis: Basis, sessions: Sessions) -> PredictionReferenceRow:
     """What predictions of this model are compared with, and its frozen threshold; made once."""
     with sessions() as session:
-        known = table.find_reference(session, served.model_sha256)
+        known = table.find_reference(session, served.used)
     if known is not None:
         return known
     row = _made(served, basis)
@@ -115,7 +116,7 @@ def reference_row(served: Served, basis: Basis, sessions: Sessions) -> Predictio
 
 def _made(served: Served, basis: Basis) -> PredictionReferenceRow:
     row = PredictionReferenceRow(
-        model=served.model_sha256,
+        model=served.used,
         study=served.study,
         dataset="", version="", images=0, labels="{}", bins="[]", points="{}",
     )  # fmt: skip
@@ -126,7 +127,8 @@ def _made(served: Served, basis: Basis) -> PredictionReferenceRow:
 
     data = open_dataset(basis.dataset.dir)
     check_fit(data, served.recipe)
-    found = reference_of(served.vector, data, served.recipe)
+    vector = whole_of(served.vector, served.own, served.recipe)
+    found = reference_of(vector, data, served.recipe)
     row.dataset, row.version = basis.dataset.name, basis.dataset.version
     row.images = found.images
     row.labels, row.bins = json.dumps(found.labels), json.dumps(found.bins)

@@ -17,10 +17,12 @@ from compliance.errors import NotReady
 from compliance.records.recipe import Recipe, layout_of
 from site_node.gate.leaks import Held, held_datasets
 from site_node.gate.model_file import open_model, vector_of
+from site_node.gate.released import OwnOf, RecipeOf
 from site_node.gate.releasing import Candidate, Releasing
 from site_node.gate.weights import Weights
 from site_node.imaging.catalogue import Catalogue
 from site_node.imaging.sources import Progress
+from site_node.prediction.owned import whole_of
 from site_node.store import predictions as table
 from site_node.store.journal import Sessions
 
@@ -35,10 +37,11 @@ class LeakTesting:
         catalogue: the site's datasets.
         sessions: the site's database.
         recipe_of: the recipe with a hash.
+        own_of: the own layers for a model.
         write: writes a line of the journal.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - built by hand in one place, each part named
         self,
         *,
         site: str,
@@ -46,12 +49,13 @@ class LeakTesting:
         weights: Weights,
         catalogue: Catalogue,
         sessions: Sessions,
-        recipe_of: Callable[[str, bytes | None], Recipe],
+        recipe_of: RecipeOf,
+        own_of: OwnOf,
         write: Callable[..., None],
     ) -> None:
         self._site, self._releasing, self._weights = site, releasing, weights
         self._catalogue, self._sessions = catalogue, sessions
-        self._recipe_of, self._write = recipe_of, write
+        self._recipe_of, self._own_of, self._write = recipe_of, own_of, write
 
     def run(
         self, study: str, model: str | None, file: Path | None, progress: Progress
@@ -65,17 +69,19 @@ class LeakTesting:
             progress: told how far it is.
 
         Raises:
-            NotReady: model or dataset are not here.
+            NotReady: model or dataset are not here, or the layers that the model lacks.
             Malformed, NotProven: the file is another model.
         """
         found = self._releasing.candidate(study, model)
         recipe = self._recipe_of(found.state.charter.recipe.sha256, None)
-        vector = self._vector(found, recipe, file)
+        own = self._own_of(found.study, found.state, recipe, found.model)
+        vector = whole_of(self._vector(found, recipe, file), own, recipe)
+        about = {"model_sha256": found.model} | ({} if own is None else {"layers": own.words})
         rows = [
-            self._test(found, held, vector, recipe, progress)
+            self._test(found, held, vector, recipe, about, progress)
             for held in held_datasets(found.state, self._site)
         ]
-        return {"study": found.study, "model_sha256": found.model, "datasets": rows}
+        return {"study": found.study, "datasets": rows} | about
 
     def attempt(self, study: str, model: str | None, progress: Progress) -> None:
         """Test what can be tested and was not; what cannot stays not tested, with its reason."""
@@ -93,6 +99,7 @@ class LeakTesting:
         held: Held,
         vector: NDArray[np.float32],
         recipe: Recipe,
+        about: dict[str, Any],
         progress: Progress,
     ) -> dict[str, Any]:
         from site_node.training.datasets import check_fit, open_dataset
@@ -101,7 +108,7 @@ class LeakTesting:
         data = open_dataset(self._catalogue.get(held.name, held.version).dir)
         check_fit(data, recipe)
         told = leak_test(vector, data, recipe, progress)
-        told |= {"v": 1, "model_sha256": found.model, "dataset": held.name, "version": held.version}
+        told |= {"v": 1, "dataset": held.name, "version": held.version} | about
         with self._sessions.begin() as session:
             table.keep_leak_test(session, found.model, held.version, encode(told))
         said = {"outcome": told["outcome"], "leaks": told["leaks"], "dataset": held.name}

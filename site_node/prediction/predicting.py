@@ -81,7 +81,7 @@ class Predictor:
         dataset = registered(served, site, self._catalogue)
         basis = basis_of(dataset, request.recipe, served.recipe)
         source, keys = Source(request.source, request.fetch), open_keys(home, self._random)
-        folder = ResultFolder(request.out, served.model_sha256, keys.match("results", site))
+        folder = ResultFolder(request.out, served.used, keys.match("results", site))
         folder.check(source.place(home))
         with only_one_import(home), working(home) as work:
             progress("looking at the dataset of the study", 0.0)
@@ -113,11 +113,18 @@ class Predictor:
             "log_asked": served.looked,
             "dataset": basis.dataset.name if basis.dataset else None,
             "thresholds": points,
-        }
+        } | _layers(served)
 
     def _record(self, served: Served, told: dict[str, Any]) -> None:
         counts = {name: told[name] for name in ("files", "predicted", "written", "quarantined")}
-        self._write("predicted", study=served.study, model=served.model_sha256, **counts)
+        self._write(
+            "predicted", study=served.study, model=served.model_sha256, **counts, **_layers(served)
+        )
+
+
+def _layers(served: Served) -> dict[str, str]:
+    """Which own layers completed the model; nothing where it is whole."""
+    return {} if served.own is None else {"layers": served.own.words}
 
 
 def _nothing(told: dict[str, Any]) -> NotReady:

@@ -27,6 +27,7 @@ from site_node.imaging.results.reading import Image, LeftOut
 from site_node.imaging.results.report import REPORT, Said, write_report
 from site_node.imaging.results.source import header_of
 from site_node.prediction.basis import Basis
+from site_node.prediction.owned import whole_of
 from site_node.prediction.tallying import Tally
 from site_node.store import predictions as table
 from site_node.store.journal import Sessions
@@ -53,7 +54,8 @@ class Run:
         self._served, self._basis, self._points = served, basis, points
         self._site, self._keys, self._folder = site, keys, folder
         self._sessions = sessions
-        self._scorer = Scorer(served.vector, served.recipe)
+        vector = whole_of(served.vector, served.own, served.recipe)
+        self._scorer = Scorer(vector, served.recipe)
         self.tally = Tally()
 
     def take(self, batch: Sequence[Image | LeftOut], now: datetime) -> None:
@@ -95,7 +97,7 @@ class Run:
         return present(told, recipe) if recipe.draws else outcomes(told, recipe, self._points)
 
     def _key(self, image: Image) -> str:
-        told = "\0".join((self._served.model_sha256, *image.instances))
+        told = "\0".join((self._served.used, *image.instances))
         return self._keys.match("prediction", told)
 
     def _dates(self, images: Sequence[Image], now: datetime) -> list[str]:
@@ -106,7 +108,7 @@ class Run:
 
     def _count(self, asked: Sequence[tuple[Image, Any]], now: datetime) -> None:
         """Count images that were never counted for this model."""
-        model, at = self._served.model_sha256, time_text(now)
+        model, at = self._served.used, time_text(now)
         with self._sessions.begin() as session:
             for image, told in asked:
                 classes = [word for row in self._outcomes(told) for word in row]
@@ -120,7 +122,7 @@ class Run:
 
     def _instance(self, image: Image) -> str:
         kind = MASK if self._served.recipe.draws else REPORT
-        return uid_of(self._keys, kind, self._served.model_sha256, list(image.instances))
+        return uid_of(self._keys, kind, self._served.used, list(image.instances))
 
     def _made(self, image: Image, told: Any, at: str) -> bytes:
         """The result of an image; nothing where it is there already."""
@@ -143,6 +145,8 @@ class Run:
             limits=LIMITS,
             site=self._site,
             at=datetime.fromisoformat(at).astimezone(UTC),
+            used=served.used,
+            layers=served.own.words if served.own else "",
         )
 
     def _mask(self, image: Image, told: Any, mark: Mark) -> bytes:

@@ -1,6 +1,7 @@
 """The tables of predictions: counts by day, what was counted already, and what is compared.
 
 No table names a patient, a file or an instance: what was counted is known by a keyed stand-in.
+`model` is the model's hash, `+` and the hash of the own layers where some completed it.
 """
 
 from __future__ import annotations

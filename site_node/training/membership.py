@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compliance.records.recipe import Recipe, layout_of
+from compliance.records.recipe import Recipe, whole_layout
 from site_node.training.datasets import Curated, Split
 from site_node.training.learning import Progress, repeatable
 from site_node.training.patches import answer
@@ -45,7 +45,7 @@ def leak_test(
     """Attack a model with the cases of this hospital; the answer is plain and canonical.
 
     Args:
-        vector: the model, float32, shape (layout.count,).
+        vector: the whole model, float32, shape (whole_layout(recipe).count,).
         data: the dataset version that it was trained on here.
         recipe: of the study.
         progress: told how far it is.
@@ -57,7 +57,7 @@ def leak_test(
     """
     with repeatable(recipe.seed, recipe.threads):
         network = network_of(recipe)
-        load(network, layout_of(recipe), vector)
+        load(network, whole_layout(recipe), vector)
         members = _losses(network, data, recipe, ("train",))
         if progress is not None:
             progress("losses of training cases", 0.5)

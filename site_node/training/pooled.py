@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from compliance.records.recipe import Recipe, layout_of, read_recipe, whole_layout
+from compliance.records.recipe import Recipe, read_recipe, whole_layout
 from site_node.training.datasets import (
     Curated,
     IntArray,
@@ -116,7 +116,7 @@ def train_pooled(
 
 def _filled(vector: FloatArray, recipe: Recipe) -> nn.Module:
     network = network_of(recipe)
-    load(network, layout_of(recipe), vector)
+    load(network, whole_layout(recipe), vector)
     return network
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compliance.records.recipe import Recipe, layout_of
+from compliance.records.recipe import Recipe, whole_layout
 from site_node.training.datasets import Curated, Split
 from site_node.training.evaluation import FEWEST_FOR_AUROC, Scored, score_patients
 from site_node.training.learning import repeatable
@@ -49,7 +49,7 @@ def reference_of(vector: FloatArray, data: Curated, recipe: Recipe) -> Reference
 def _validated(vector: FloatArray, data: Curated, recipe: Recipe) -> Scored:
     with repeatable(recipe.seed, recipe.threads):
         network = network_of(recipe)
-        load(network, layout_of(recipe), vector)
+        load(network, whole_layout(recipe), vector)
         return score_patients(network, Split(data, "validation", recipe), recipe)
 
 

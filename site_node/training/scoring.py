@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compliance.records.recipe import Recipe, layout_of
+from compliance.records.recipe import Recipe, whole_layout
 from site_node.training.datasets import prepare
 from site_node.training.learning import repeatable
 from site_node.training.patches import answer
@@ -19,7 +19,7 @@ class Scorer:
     """A model that gives scores.
 
     Args:
-        vector: the model, float32, shape (layout.count,).
+        vector: the whole model, float32, shape (whole_layout(recipe).count,).
         recipe: network, classes and preparation of its study.
 
     Raises:
@@ -29,7 +29,7 @@ class Scorer:
     def __init__(self, vector: FloatArray, recipe: Recipe) -> None:
         self._recipe = recipe
         self._network = network_of(recipe)
-        load(self._network, layout_of(recipe), vector)
+        load(self._network, whole_layout(recipe), vector)
         self._network.eval()
 
     def scores(self, images: NDArray[np.float32]) -> Doubles:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from torch import nn
 
-from compliance.errors import Refused
+from compliance.errors import Malformed, Refused
 from compliance.records.layout import Layout
 from compliance.records.measures import GAIN, LOCAL, MOVED
 from compliance.records.recipe import Recipe
@@ -56,6 +56,7 @@ class Job:
         choose: whether the incoming model was trained, so that its threshold may be chosen now.
         registered_dir: folder of the version that was registered first, where another is in force.
         layers: what stays here of the network, float32; empty before the first training.
+        finetune: with `evaluate`: train what stays here, and nothing else, before measuring.
     """
 
     op: Literal["train", "evaluate"]
@@ -73,6 +74,7 @@ class Job:
     choose: bool = False
     registered_dir: Path | None = None
     layers: FloatArray | None = None
+    finetune: bool = False
 
     def terms(self) -> Terms:
         """What was agreed about measuring."""
@@ -124,9 +126,11 @@ def handle_on(data: Curated, job: Job, progress: Progress | None = None) -> Resu
         whole = Whole.of(job.recipe, job.layout)
         load(network, whole.layout, whole.joined(job.vector, job.layers))
         measuring = Measuring(data, job.terms())
-        metrics = measuring.model(network, phase="before_training")
         training = Split(data, "train", job.recipe)
         delta, steps, layers = None, 0, None
+        if job.op == "evaluate" and job.finetune:
+            layers = finetuned(network, whole, training, job, progress)
+        metrics = measuring.model(network, phase="before_training")
         if job.op == "train":
             steps = _train(network, training, job, progress)
             shared, layers = whole.parted(pack(network, whole.layout))
@@ -145,6 +149,35 @@ def _train(network: nn.Module, training: Split, job: Job, progress: Progress | N
         return train_with_noise(network, training, job.recipe, job.noise, progress=progress)
     shift = _shift(network, job)
     return train(network, training, job.recipe, seed=job.seed, progress=progress, shift=shift)
+
+
+def finetuned(
+    network: nn.Module, whole: Whole, training: Split, job: Job, progress: Progress | None
+) -> FloatArray | None:
+    """Train the layers that stay here by the recipe's steps; every other value stays, bit by bit.
+
+    The common part is loaded again afterwards: statistics of batches move without a gradient.
+
+    Returns:
+        the layers, float32, shape (whole.local.count,); the network holds them.
+
+    Raises:
+        Malformed: the recipe fine-tunes nothing.
+        NotReady: no training case, or the training diverged.
+    """
+    terms = job.recipe.personal
+    if whole.local is None or terms is None or terms.finetune_steps is None:
+        raise Malformed("job", "its recipe fine-tunes no layer")
+    own = {entry.name for entry in whole.local.entries}
+    for name, value in network.named_parameters():
+        value.requires_grad_(name in own)  # the optimisers leave alone what has no gradient
+    length = job.recipe.local.model_copy(update={"epochs": None, "steps": terms.finetune_steps})
+    recipe = job.recipe.model_copy(update={"local": length})
+    with repeatable(job.seed, recipe.threads):
+        train(network, training, recipe, seed=job.seed, progress=progress)
+    _, layers = whole.parted(pack(network, whole.layout))
+    load(network, whole.layout, whole.joined(job.vector, layers))
+    return layers
 
 
 def _shift(network: nn.Module, job: Job) -> Shift | None:

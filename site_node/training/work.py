@@ -60,6 +60,7 @@ class Work:
         registered_dir: folder of the version that was registered first, where another is in force.
         sweep: with `sweep`: `log`, `site` and whether to `measure` the stacked models.
         layers: whether the layers that stay here follow the model's values.
+        finetune: with `evaluate`: train these layers before measuring.
         home: of the site, where statements about packages of recipes lie.
     """
 
@@ -79,6 +80,7 @@ class Work:
     sweep: dict[str, Any] | None = None
     home: str = ""
     layers: bool = False
+    finetune: bool = False
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def do(work: Work, vector: bytes | memoryview, progress: Progress | None) -> Don
         choose=work.choose,
         registered_dir=None if work.registered_dir is None else Path(work.registered_dir),
         layers=layers,
+        finetune=work.finetune,
     )
     if work.sweep is not None:
         swept = sweep(job, **work.sweep, progress=progress)

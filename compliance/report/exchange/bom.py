@@ -18,8 +18,11 @@ from compliance.report.write import write_json
 STATEMENT = "Evidence drawn from a signed log. Not a legal determination."
 
 
-def bom(log: Log, model: Released) -> bytes:
-    """Write the bill of one model: itself, its data, the program that trained it."""
+def bom(log: Log, model: Released, missing: str = "") -> bytes:
+    """Write the bill of one model: itself, its data, the program that trained it.
+
+    `missing` says which layers the released file lacks; empty where it is whole.
+    """
     charter = log.state.charter
     place = f"{log.checkpoint.origin}/{log.checkpoint.size}/{model.short}"
     return write_json(
@@ -30,7 +33,7 @@ def bom(log: Log, model: Released) -> bytes:
             "version": 1,
             "metadata": {"timestamp": log.as_of, "properties": _about(log, model)},
             "components": [
-                _model(log, model),
+                _model(log, model, missing),
                 *(_data(log, charter, row) for row in charter.datasets),
                 _program(charter),
             ],
@@ -50,7 +53,7 @@ def _about(log: Log, model: Released) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in told.items()]
 
 
-def _model(log: Log, model: Released) -> dict[str, Any]:
+def _model(log: Log, model: Released, missing: str) -> dict[str, Any]:
     charter, number = log.state.charter, made_in(log, model.model_sha256)
     return {
         "bom-ref": "model",
@@ -76,6 +79,7 @@ def _model(log: Log, model: Released) -> dict[str, Any]:
                 "technicalLimitations": [
                     model.narrative.say("out_of_scope"),
                     model.narrative.say("risks"),
+                    *([missing] if missing else []),
                 ],
                 "ethicalConsiderations": [
                     {"name": model.narrative.say("biases"), "mitigationStrategy": MARKER}

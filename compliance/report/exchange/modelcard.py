@@ -24,10 +24,17 @@ _NUMBER = re.compile(r"^(\d+)(?=[.)](?:\s|$))")
 Section = tuple[int, str, str]
 
 
-def modelcard(log: Log, model: Released) -> bytes:
-    """Write the card of one model as Markdown."""
+def modelcard(log: Log, model: Released, missing: str = "") -> bytes:
+    """Write the card of one model as Markdown.
+
+    Args:
+        log: of its study.
+        model: which one.
+        missing: which layers the released file lacks, by its recipe; empty where it is whole.
+    """
     head = f"# {plain(log.state.charter.title)}\n"
-    sections = (*_model(log, model), *_uses(model), *_training(log, model), *_results(log, model))
+    uses = _uses(model, missing)
+    sections = (*_model(log, model), *uses, *_training(log, model), *_results(log, model))
     body = "".join(
         f"\n{'#' * level} {title}\n\n{text or f'*{MARKER}*'}\n" for level, title, text in sections
     )
@@ -62,7 +69,7 @@ def _model(log: Log, model: Released) -> list[Section]:
     ]
 
 
-def _uses(model: Released) -> list[Section]:
+def _uses(model: Released, missing: str) -> list[Section]:
     def told(field: str) -> str:
         text = getattr(model.narrative, field)
         return plain(text) if text else ""
@@ -72,6 +79,7 @@ def _uses(model: Released) -> list[Section]:
             "Risks": model.narrative.risks or MARKER,
             "Biases": model.narrative.biases or MARKER,
             "Population": model.narrative.population or MARKER,
+            "Missing layers": missing,
             "Limits of this card": LIMITS,
         }
     )
@@ -82,7 +90,7 @@ def _uses(model: Released) -> list[Section]:
         (3, "Out-of-Scope Use", told("out_of_scope")),
         (2, "Bias, Risks, and Limitations", risks),
         (3, "Recommendations", ""),
-        (2, "How to Get Started with the Model", ""),
+        (2, "How to Get Started with the Model", plain(missing)),
     ]
 
 

@@ -15,12 +15,12 @@ from compliance.report.story.words import DUO, USES
 RESEARCH = "Research use only. Not for clinical use. Not a medical device."
 
 
-def terms(log: Log, model: Released) -> bytes:
-    """Write the terms of one model as Markdown."""
+def terms(log: Log, model: Released, missing: str = "") -> bytes:
+    """Write the terms of one model as Markdown; `missing` says which layers its file lacks."""
     charter = log.state.charter
     sections = {
         "Model": _model(log, model),
-        "Limits": [RESEARCH, LIMITS],
+        "Limits": [RESEARCH, LIMITS, *([missing] if missing else [])],
         "What it was made for": _purpose(charter),
         "What the hospitals' data allow": _data(charter),
         "How it left": _left(log, model),

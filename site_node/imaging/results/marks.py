@@ -38,6 +38,8 @@ class Mark:
         limits: what the model's card says about its use.
         site: name of this hospital in the consortium.
         at: when the image was first predicted.
+        used: the model as it was used here, if layers of this hospital completed it.
+        layers: these layers in words, with their hash.
     """
 
     model: str
@@ -47,6 +49,18 @@ class Mark:
     limits: str
     site: str
     at: datetime
+    used: str = ""
+    layers: str = ""
+
+    @property
+    def name(self) -> str:
+        """From which the numbers of results are made: other layers give other results."""
+        return self.used or self.model
+
+    @property
+    def completed(self) -> list[str]:
+        """What is said of layers that are not in the released model."""
+        return [f"The released model was completed with the {self.layers}."] if self.layers else []
 
     @property
     def digits(self) -> str:
@@ -63,7 +77,7 @@ class Mark:
             software_versions=self.version,
             device_serial_number=self.digits,
             contribution_datetime=self.at.replace(tzinfo=None),
-            contribution_description=NOT_CLINICAL,
+            contribution_description=" ".join((NOT_CLINICAL, *self.completed)),
         )
 
     def words(self) -> dict[str, Any]:

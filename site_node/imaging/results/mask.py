@@ -68,15 +68,15 @@ def write_mask(drawn: Drawn, segments: Sequence[Segment], mark: Mark, keys: Site
         segment_descriptions=[
             _described(number, segment, mark) for number, segment in enumerate(segments, start=1)
         ],
-        series_instance_uid=uid_of(keys, "mask series", mark.model, [first.StudyInstanceUID]),
-        sop_instance_uid=uid_of(keys, MASK, mark.model, instances),
+        series_instance_uid=uid_of(keys, "mask series", mark.name, [first.StudyInstanceUID]),
+        sop_instance_uid=uid_of(keys, MASK, mark.name, instances),
         content_label="RESEARCH",
         content_description=NOT_CLINICAL[:MOST_LABEL],
         content_creator_name=None,
         omit_empty_frames=bool(drawn.mask.any()),
         **mark.words() | {"series_number": 9902},
     )
-    _name_dimensions(made, uid_of(keys, "mask dimensions", mark.model, instances))
+    _name_dimensions(made, uid_of(keys, "mask dimensions", mark.name, instances))
     if "PatientOrientation" not in made and "ImageOrientationPatient" not in first:
         made.PatientOrientation = None
     out = BytesIO()

@@ -97,10 +97,8 @@ def write_report(
     made = ComprehensiveSR(
         evidence=list(sources),
         content=report[0],
-        series_instance_uid=uid_of(
-            keys, "report series", mark.model, [sources[0].StudyInstanceUID]
-        ),
-        sop_instance_uid=uid_of(keys, REPORT, mark.model, instances),
+        series_instance_uid=uid_of(keys, "report series", mark.name, [sources[0].StudyInstanceUID]),
+        sop_instance_uid=uid_of(keys, REPORT, mark.name, instances),
         is_complete=True,
         is_final=False,
         is_verified=False,
@@ -126,7 +124,7 @@ def _group(
     tracked = [str(sources[0].SOPInstanceUID), str(said.frame or 1)]
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=uid_of(keys, "tracking", mark.model, tracked), identifier=f"frame {tracked[1]}"
+            uid=uid_of(keys, "tracking", mark.name, tracked), identifier=f"frame {tracked[1]}"
         ),
         algorithm_id=AlgorithmIdentification(
             name=mark.recipe, version=mark.digits, parameters=[mark.title[:64]]
@@ -144,7 +142,7 @@ def _group(
         ],
         source_images=images,
     )
-    for text in (NOT_CLINICAL, mark.limits, _thresholds(said)):
+    for text in (NOT_CLINICAL, mark.limits, *mark.completed, _thresholds(said)):
         group[0].ContentSequence.append(
             TextContentItem(COMMENT, text, relationship_type=RelationshipTypeValues.CONTAINS)
         )

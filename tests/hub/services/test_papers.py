@@ -13,7 +13,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 from compliance.canonical import sha256_id
 from compliance.command import main
 from compliance.errors import NotReady, Refused
+from compliance.records.recipe import shipped, with_changes
 from compliance.report.exchange.terms import RESEARCH
+from hub.services.papers import BOM, CARD, MODELCARD, TERMS, ModelPapers
 from tests.dashboard.stage import Stage
 from tests.hub.house import NAMES
 
@@ -76,3 +78,25 @@ def test_papers_follow_when_the_release_is_witnessed(
 
     assert "papers follow" in capsys.readouterr().out
     assert [path.name for path in tmp_path.glob("m.*")] == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("layers", ["norm", "head"])
+def test_the_papers_of_a_model_that_lacks_layers_say_so(stage: Stage, layers: str) -> None:
+    """Which layers, who can use it as measured, and how often they were trained at the end."""
+    released(stage)
+    stage.settle()
+    terms = {"personal": {"layers": layers, "finetune_steps": 25}}
+    recipe = with_changes(shipped()["cnn2d-small"], terms)
+    rooms = stage.rooms
+    papers = ModelPapers(ledger=rooms.ledger, releases=rooms.releases, recipe=lambda _: recipe)
+
+    found, whole = papers.of(stage.study), rooms.papers.of(stage.study)
+
+    for name in (MODELCARD, BOM, TERMS):
+        text = found[name].decode()
+        assert f"The file lacks the {layers} layers" in text, name
+        assert "only a hospital that took part can use the model as it was measured" in text, name
+        assert "fine-tuned by 25 steps" in text, name
+        assert "lacks the" not in whole[name].decode(), name
+    assert found[CARD] == whole[CARD]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(found[BOM].decode()) is None

@@ -120,8 +120,11 @@ def test_a_model_without_its_layers_is_not_used(house: House, site: Rooms) -> No
     """Predictions, scores and the membership test need the whole: the sentence says what lacks."""
     from compliance.errors import NotReady
 
-    with pytest.raises(NotReady, match="norm layers: they stay at each hospital"):
-        site.runnable_recipe(RECIPE.sha256, RECIPE.encode())
+    state = site.mirror.state(house.study)
+    with pytest.raises(NotReady, match="norm layers: they stay at each hospital") as error:
+        site.locals.of_model(house.study, state, RECIPE, state.model_sha256)
+    assert "Ask a hospital that took part" in error.value.fix
+    assert site.locals.of_model(house.study, state, shipped()["cnn2d-small"], "any") is None
 
 
 def test_the_steward_reads_what_stays(house: House, site: Rooms) -> None:

@@ -83,7 +83,7 @@ def spots(seed: int, scale: float, lift: float):
     return hospital.MemoryDataset("binary", ("clear", "opacity"), splits)
 
 
-def federated(recipe: Recipe, hospitals, rounds: int) -> float:
+def federated(recipe: Recipe, hospitals, rounds: int, *, finetune: bool = False) -> float:
     """Mean test AUC of the hospitals' own whole models after rounds of plain averaging."""
     first = job(recipe, metrics=["auroc"], vector=start_vector(layout_of(recipe), 5))
     kept: list[NDArray[np.float32] | None] = [None] * len(hospitals)
@@ -98,7 +98,8 @@ def federated(recipe: Recipe, hospitals, rounds: int) -> float:
         model = (model + np.mean(deltas, axis=0)).astype(np.float32)
     found = []
     for place, data in enumerate(hospitals):
-        told = handle_on(data, replace(first, op="evaluate", vector=model, layers=kept[place]))
+        last = replace(first, op="evaluate", vector=model, layers=kept[place], finetune=finetune)
+        told = handle_on(data, last)
         found += [
             float(values["auroc"]["value"]) for _, split, values in told.metrics if split == "test"
         ]
