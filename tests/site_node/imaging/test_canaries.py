@@ -275,3 +275,15 @@ def test_an_import_notices_a_rule_that_is_switched_off(without) -> None:
 
     with pytest.raises(Quarantined, match="residual_identifier"):
         examine(data, recipe, cleaning())
+
+
+def test_a_number_is_found_wherever_it_is_no_part_of_a_derived_uid() -> None:
+    """The search itself: digits of a UID made by a secret are chance, everything else is a leak."""
+    canaries = Canaries(1)
+    canaries.file()
+    number = next(token for token in canaries.planted if token.isdigit())
+    derived = b"2.25." + b"1" * 15 + number + b"2" * 15
+
+    assert not list(canaries.leaks(derived))
+    for text in (number, b"x" + number, number + b"0", b"2.25." + number, derived + b" " + number):
+        assert list(canaries.leaks(text)), text
