@@ -52,14 +52,14 @@ def _beside(row: kept.Row) -> str:
         told = "every" if row["well"] else "NOT every"
         by_value = f" By value alone {', '.join(apart)} would not." if apart else ""
         return (
-            f"Judged by intervals, for starts that a hub draws scatter: {told} one meets its anchor "
-            f"± 0.03.{by_value} Read from the exported bundle ({row['label']})."
+            f"Judged by intervals, for starts that a hub draws scatter: {told} one meets its "
+            f"anchor ± 0.03.{by_value} Read from the exported bundle ({row['label']})."
         )
     held = "Held" if row["well"] else "NOT held"
     twins = " and ".join(f"{one['value']:+.4f}" for one in row["duplicate"].values())
     rider = row["free_rider"]
     low, high = (float(end) for end in rider["interval"])
     return (
-        f"{held}. With Long Beach VA's table a second time: {twins}. A free rider: {rider['value']:+.4f} "
-        f"({low:+.3f} to {high:+.3f})."
+        f"{held}. With Long Beach VA's table a second time: {twins}. "
+        f"A free rider: {rider['value']:+.4f} ({low:+.3f} to {high:+.3f})."
     )
