@@ -243,7 +243,9 @@ class LightSite:
         values = {name: value for name in state.charter.evaluation.metrics if "." not in name}
         claim = {"phase": "before_training", "split": "test", "values": values}
         permit = SimpleNamespace(
-            dataset=SimpleNamespace(id=DATASET), dataset_version=sha(f"{self.name} version 1")
+            charter=state.charter,
+            dataset=SimpleNamespace(id=DATASET),
+            dataset_version=sha(f"{self.name} version 1"),
         )
         said = statements_of(permit, order, Answer(delta, CASES, [claim]))  # type: ignore[arg-type]
         key = self._keys["node"]
