@@ -251,7 +251,9 @@ def judged(rows: list[dict[str, Any]], asked: argparse.Namespace) -> dict[str, A
     steps = [row["seconds"] for row in rows]
     most = max(row["all_mb"] for row in rows) / 1024
     first = next((row for row in rows if row["round"] >= FROM_ROUND), rows[-1])
-    growth = rows[-1]["all_mb"] / first["all_mb"] - 1
+    after = [row["all_mb"] for row in rows if row["round"] > first["round"]]
+    # Not the last row alone: by then the ServerApps of studies that are over have gone.
+    growth = max(after, default=first["all_mb"]) / first["all_mb"] - 1
     answers = min(row["answers"] for row in rows)
     return {
         "sites": asked.sites, "studies": asked.studies,
