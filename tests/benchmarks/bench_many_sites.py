@@ -25,6 +25,7 @@ import itertools
 import json
 import os
 import secrets
+import signal
 import statistics
 import sys
 import tempfile
@@ -128,6 +129,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=120.0, help="give up after so long")
     parser.add_argument("--keep", type=Path, help="folder that stays, with every log")
     asked = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process is left behind
     with contextlib.ExitStack() as stack:
         kept = asked.keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="consilium-many-"))
