@@ -19,7 +19,7 @@ from typing import Any
 from compliance.records.measures import BINS, CALIBRATION, POINT, RATED, Part, part_of
 
 Cells = Mapping[str, Mapping[str, Any]]
-Sides = tuple[int | None, int | None]
+Sides = tuple[int | None, ...]
 """Positives and negatives, each where it is told."""
 
 FIELDS = ("value", "low", "high", "n", "positives")
@@ -58,9 +58,8 @@ def hide_parts(cells: Cells, floor: int) -> dict[str, dict[str, Any]]:
     for family in sorted({part.family for part in parts.values()}):
         mine = {name: part for name, part in parts.items() if part.family == family}
         gone = _given_away(shown, mine, floor)
-        if family == CALIBRATION and _point_splits(
-            shown, set(mine) - {n for n in mine if mine[n].word in gone}, floor
-        ):
+        told = {name for name, part in mine.items() if part.word not in gone}
+        if family == CALIBRATION and _point_splits(shown, told, floor):
             gone = {part.word for part in mine.values()}
         for name, part in mine.items():
             if part.word in gone:
@@ -76,57 +75,50 @@ def _point_splits(cells: Cells, told: Set[str], floor: int) -> bool:
     the threshold is a tenth itself.
     """
     for prefix in sorted({name.partition(CALIBRATION)[0] for name in told}):
-        rows = [_count(cells[prefix + name]) if prefix + name in told else None for name in BINS]
-        above = _above(cells, prefix)
-        if on_a_tenth(cells.get(prefix + POINT)):
+        whole = _scored(cells, prefix)
+        if whole is None or _on_a_tenth(cells.get(prefix + POINT)):
             continue
-        whole = _whole_of(cells, prefix)
-        for known, side in ((rows[::-1], above), (rows, _rest(whole, above))):
+        rows = [_count(cells[prefix + name]) if prefix + name in told else None for name in BINS]
+        above = _above(cells, prefix, *whole)
+        below = tuple(
+            None if up is None else count - up for count, up in zip(whole, above, strict=True)
+        )
+        for known, side in ((rows[::-1], above), (rows, below)):
             if any(0 <= gap < floor for gap in _gaps(known, side)):
                 return True
     return False
 
 
-def on_a_tenth(cell: Mapping[str, Any] | None) -> bool:
+def _on_a_tenth(cell: Mapping[str, Any] | None) -> bool:
     """Whether the threshold is an end of a bin; a charter that lists none has one half."""
     value = None if cell is None else cell["value"]
     return cell is None or (value is not None and Decimal(value) * 10 % 1 == 0)
 
 
-def _whole_of(cells: Cells, prefix: str) -> Count | None:
-    counts = [_count(cells[prefix + name]) for name in SCORED if prefix + name in cells]
-    return next((row for row in counts if row is not None and row.positives is not None), None)
-
-
-def _above(cells: Cells, prefix: str) -> tuple[int | None, int | None]:
-    """How many positives and negatives lie above the threshold, as far as values tell."""
-    whole, found = _whole_of(cells, prefix), {}
-    for name in ("sensitivity", "specificity", "accuracy"):
+def _scored(cells: Cells, prefix: str) -> tuple[int, int] | None:
+    """All positives and negatives whose scores are told of; None where nothing says how many."""
+    for name in SCORED:
         cell = cells.get(prefix + name)
-        found[name] = None if cell is None or cell["value"] is None else Decimal(cell["value"])
-    if whole is None or whole.positives is None:
-        return None, None
-    positives, negatives = whole.positives, whole.n - whole.positives
-    hits = _times(found["sensitivity"], positives)
-    spared, right = _times(found["specificity"], negatives), _times(found["accuracy"], whole.n)
+        if cell is not None and cell["n"] is not None and cell["positives"] is not None:
+            return cell["positives"], cell["n"] - cell["positives"]
+    return None
+
+
+def _above(cells: Cells, prefix: str, positives: int, negatives: int) -> Sides:
+    """How many positives and negatives lie above the threshold, as far as values tell."""
+
+    def times(name: str, count: int) -> int | None:
+        cell = cells.get(prefix + name)
+        told = None if cell is None else cell["value"]
+        return None if told is None else round(Decimal(told) * count)
+
+    hits, spared = times("sensitivity", positives), times("specificity", negatives)
+    right = times("accuracy", positives + negatives)
     if right is not None and hits is None and spared is not None:
         hits = right - spared
     if right is not None and spared is None and hits is not None:
         spared = right - hits
     return hits, None if spared is None else negatives - spared
-
-
-def _times(share: Decimal | None, count: int) -> int | None:
-    return None if share is None else round(share * count)
-
-
-def _rest(whole: Count | None, above: Sides) -> Sides:
-    if whole is None or whole.positives is None:
-        return None, None
-    sides = (whole.positives, whole.n - whole.positives)
-    return tuple(  # type: ignore[return-value]  # as many as there are sides
-        None if up is None else side - up for side, up in zip(sides, above, strict=True)
-    )
 
 
 def _gaps(rows: Sequence[Count | None], side: Sides) -> Iterator[int]:
