@@ -47,7 +47,7 @@ RUNGS: dict[str, tuple[str, ...]] = {
     ),
     "Data readable": (
         "datasets", "dataset_none", "folder_missing", "receiver", "receiver_down", "pacs",
-        "pacs_away", "predictions", "prediction_drift",
+        "pacs_away", "predictions", "prediction_drift", "data", "data_drift",
     ),
 }  # fmt: skip
 """The ladder: whatever stands on a lower rung is mended first."""

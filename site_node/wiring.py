@@ -679,6 +679,7 @@ class Rooms:
             hub=lambda: self.hub,
             mirror=lambda: self.mirror,
             statements=lambda: self.statements,
+            journal=lambda: self.journal,
             restored=lambda: self.restored,
             egress=lambda: self.egress,
             receiver=self._look_at_receiver,

@@ -238,7 +238,8 @@ def _claims(rooms: Rooms, permit: Permit, result: Done) -> list[MetricClaim]:
     moved = data_moved(*result.profiles)
     if any(found.flagged for found in moved.values()):
         told = {name: found.plain() for name, found in moved.items()}
-        rooms.journal.write(DRIFT, study=permit.study, dataset=permit.dataset.id, moved=told)
+        which = {"dataset": permit.dataset.id, "version": permit.dataset_version}
+        rooms.journal.write(DRIFT, study=permit.study, **which, moved=told)
     return with_drift(claims, moved, permit.patients)
 
 

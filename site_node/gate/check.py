@@ -9,6 +9,7 @@ from typing import Any
 
 from site_node.gate.egress import Egress
 from site_node.gate.hub_client import HubClient
+from site_node.gate.journal import Journal
 from site_node.gate.keys import Keys
 from site_node.gate.mirror import Mirror
 from site_node.gate.predictions import Predictions
@@ -37,6 +38,7 @@ class Patient:
     hub: Callable[[], HubClient]
     mirror: Callable[[], Mirror]
     statements: Callable[[], Statements]
+    journal: Callable[[], Journal]
     restored: Callable[[], Restored]
     egress: Callable[[], Egress]
     receiver: Callable[[], str]

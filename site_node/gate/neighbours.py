@@ -10,8 +10,11 @@ from compliance.errors import NotReady, Unreachable
 from compliance.signing.certificate import GOOD
 from site_node.gate.certificates import validities
 from site_node.gate.check import Check, Patient
+from site_node.gate.drift import DRIFT
 from site_node.gate.mirror import CONSORTIUM
 from site_node.packages import listed
+
+MOVED_PART = {"drift.labels": "shares of the classes", "drift.light": "brightness of the images"}
 
 
 def protocol(patient: Patient) -> Check:
@@ -134,6 +137,26 @@ def predictions(patient: Patient) -> Check:
     return Check("predictions", well=True, finding="No model's images or classes have moved.")
 
 
+def data(patient: Patient) -> Check:
+    """Whether the data of a study that goes on are still like those it was agreed for."""
+    newest = {line["study"]: line for line in patient.journal().lines_of(DRIFT)}
+    for study, line in newest.items():
+        state, told = patient.mirror().state(study), line["data"]
+        pair = str(patient.settings.site), told["dataset"]
+        is_over = state.closed is not None or state.stopped is not None
+        if is_over or state.dataset_versions.get(pair) != told.get("version", ""):
+            continue
+        moved = [MOVED_PART[name] for name, found in told["moved"].items() if found["flagged"]]
+        return Check(
+            "data_drift", well=False,
+            finding=f"Dataset {told['dataset']}: the {' and the '.join(moved)} have moved by more "
+            f"than 0.25 from the version in the charter of study {study}.",
+            fix="Ask whether scanner, coding or patients changed. If it is right so, tell the lead "
+            "of the study; if not, import the right files and register that version.",
+        )  # fmt: skip
+    return Check("data", well=True, finding="No study's data have moved from its charter's.")
+
+
 def packages(patient: Patient) -> Check:
     """Whether each package of recipes is signed by somebody trusted here, and unaltered."""
     rows = listed(patient.settings.home)
@@ -149,5 +172,5 @@ def packages(patient: Patient) -> Check:
     return Check("packages", well=True, finding=f"Recipes of a consortium: {said}")
 
 
-LAST = (egress, worker, packages)
+LAST = (egress, worker, packages, data)
 """What is looked at last of a site that has joined."""

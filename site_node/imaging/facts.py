@@ -128,8 +128,11 @@ def _decade(age: str, born: str, seen: str) -> str:
     years = _years(age)
     if years is None and DATE.fullmatch(born) and DATE.fullmatch(seen) and born <= seen:
         years = (int(seen) - int(born)) // 10_000
-    if years is None:
-        return UNKNOWN
+    return UNKNOWN if years is None else decade_of(years)
+
+
+def decade_of(years: int) -> str:
+    """The decade of an age in whole years, such as `60-69`; from 80 on everybody together."""
     decade = years // 10 * 10
     return f"{ELDEST}+" if years >= ELDEST else f"{decade}-{decade + 9}"
 

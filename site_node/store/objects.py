@@ -7,7 +7,7 @@ are keyed hashes, everything else is a closed word or a number.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from operator import attrgetter
@@ -26,7 +26,7 @@ SEGMENTATION = "segmentation"
 SKIPPED_BECAUSE = ("duplicate_image", "series_incomplete")
 """Labelling reasons that are no quarantine: the volume is there already, or not whole yet."""
 
-Alike: TypeAlias = tuple[str, dict[str, str], list[int], int]
+Alike: TypeAlias = tuple[str, Mapping[str, str], list[int], int]
 """Patient, facts, label, and how many images of this patient share them."""
 
 

@@ -134,12 +134,49 @@ class LabelColumn(Closed):
         return _places(self.classes)
 
 
+class SexColumn(Closed):
+    """The column with the sex, and how the file writes both words; every other word is unknown."""
+
+    column: str = Field(min_length=1, max_length=200)
+    female: Words
+    male: Words
+
+    @model_validator(mode="after")
+    def _words_once(self) -> SexColumn:
+        if len(self.places) != len(self.female) + len(self.male):
+            raise ValueError("a word stands twice")
+        return self
+
+    @cached_property
+    def places(self) -> Mapping[str, str]:
+        """Every word of the file, as `female` or `male`."""
+        said = {"female": self.female, "male": self.male}
+        return {word_of(word): name for name, words in said.items() for word in words}
+
+
+class GroupColumns(Closed):
+    """By which columns results may be told apart; they may stand among `columns` or not.
+
+    `age` names a column with years. No value that is unknown here keeps a row out.
+    """
+
+    sex: SexColumn | None = None
+    age: str | None = Field(None, min_length=1, max_length=200)
+
+    @property
+    def headers(self) -> list[str]:
+        """The columns of the file that are read for it."""
+        named = (self.sex.column if self.sex else None, self.age)
+        return [name for name in named if name is not None]
+
+
 class Columns(Closed):
     """A whole description.
 
     `patient` names the column with the patient's number, `issuer` who gave it (as DICOM's
     IssuerOfPatientID, so that tables and images of a patient get one pseudonym). `split` names a
     column with train, validation, test; without it patients are divided by a keyed hash.
+    `groups` names the columns by which results may be told apart.
     """
 
     patient: str = Field(min_length=1, max_length=200)
@@ -151,11 +188,12 @@ class Columns(Closed):
     missing_words: tuple[str, ...] = Field(("",), max_length=16)
     decimal: Literal[".", ","] = "."
     several_rows: bool = False
+    groups: GroupColumns | None = None
     shares: SplitShares = SplitShares()
 
     @model_validator(mode="after")
     def _names_once(self) -> Columns:
-        for names in ([one.name for one in self.columns], self.headers):
+        for names in ([one.name for one in self.columns], self._meant):
             if len(set(names)) != len(names):
                 raise ValueError("a column is named twice")
         if self.width > MOST_INPUTS:
@@ -165,6 +203,11 @@ class Columns(Closed):
     @property
     def headers(self) -> list[str]:
         """Every column of the file that is read."""
+        return list(dict.fromkeys(self._meant + (self.groups.headers if self.groups else [])))
+
+    @property
+    def _meant(self) -> list[str]:
+        """The columns of the file that may mean one thing only."""
         wanted = [self.patient, self.label.column, *([self.split] if self.split else [])]
         return wanted + [one.header for one in self.columns]
 
@@ -190,6 +233,8 @@ class Columns(Closed):
         """Names the whole description."""
         told = self.model_dump(mode="json") | {"columns": [one.plain() for one in self.columns]}
         told["shares"] = {name: repr(share) for name, share in told["shares"].items()}
+        if self.groups is None:
+            del told["groups"]  # descriptions of earlier releases keep their names
         return digest_of(told)
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from compliance.canonical import encode, sha256_id
 from compliance.errors import NotReady
-from site_node.imaging.cells import as_lists
+from site_node.imaging.cells import as_lists, patients_by_cell
 from site_node.imaging.croissant import TABLE, Holder, croissant
 from site_node.imaging.curate import Version, label_arrays, point_to, write_folder
+from site_node.imaging.groups import group_words
 from site_node.imaging.importing import LISTING, check_name, free_bytes
 from site_node.imaging.keys import SiteKeys, open_keys
 from site_node.imaging.quality import exact_counts, images_by_split
@@ -33,7 +34,6 @@ from site_node.imaging.tabular.version import (
     assemble,
     deidentification,
     describe,
-    patients_by_cell,
     sort_out,
 )
 from site_node.imaging.tally import only_one_import, write_list
@@ -111,6 +111,8 @@ class TableImporter:
             "task": columns.task,
             "patients": [entry.patient for entry in version.entries],
         }
+        if columns.groups is not None:
+            index["groups"] = group_words([entry.facts for entry in version.entries])
         check_room(self.free(folder), 2 * values.nbytes + (1 << 20))
         with self.sessions.begin() as session:
             newest = versions.newest(session, name)
@@ -134,6 +136,7 @@ class TableImporter:
     def _row(self, name: str, version: Version, columns: Columns, keys: SiteKeys) -> VersionRow:
         counts = exact_counts(version, columns.task)
         leaving = croissant(version.description, version.quality, self.holder, self.floor)
+        cases = ((row.patient, row.facts, list(row.label), 1) for row in version.entries)
         sick = columns.task["classes"][1] if columns.task["kind"] == "binary" else None
         summary = {
             "n_by_split": counts,
@@ -146,7 +149,7 @@ class TableImporter:
             "description_sha256": sha256_id(encode(leaving)),
             "quality_sha256": sha256_id(encode(version.quality)),
             "deid": deidentification(version, columns, keys),
-            "cells": as_lists(patients_by_cell(version, columns)),
+            "cells": as_lists(patients_by_cell(cases, columns.task)),
         }
         return VersionRow(
             dataset=name, version=version.name, folder=version.folder, summary=summary

@@ -46,6 +46,8 @@ class TableDataset:
         self._labels = np.load(folder / "labels.npy")[:, 0].astype(np.int64)
         self._splits = np.load(folder / "splits.npy")
         self._patients: list[str] = index["patients"]
+        told = index.get("groups", {})
+        self._groups = {name: np.asarray(words, np.str_) for name, words in told.items()}
         self._values = standardised(np.load(folder / VALUES), self.rows("train"))
 
     @classmethod
@@ -72,6 +74,10 @@ class TableDataset:
     def patients(self, rows: NDArray[Any]) -> list[str]:
         """The pseudonym of each row's patient."""
         return [self._patients[int(row)] for row in rows]
+
+    def groups(self, rows: NDArray[Any]) -> dict[str, NDArray[np.str_]]:
+        """By dimension (`sex`, `age`) the word of each row's patient, empty if unknown."""
+        return {name: words[np.asarray(rows, np.int64)] for name, words in self._groups.items()}
 
 
 def standardised(values: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float32]:

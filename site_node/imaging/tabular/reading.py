@@ -18,7 +18,7 @@ from compliance.records.reasons import Quarantine
 from site_node.imaging.labels import SPLIT_WORDS
 from site_node.imaging.outcomes import Quarantined, Skipped
 from site_node.imaging.tabular.columns import Columns
-from site_node.imaging.tabular.values import place_of, values_of
+from site_node.imaging.tabular.values import person_of, place_of, values_of
 
 MOST_BYTES = 256 << 20
 MOST_ROWS = 1_000_000
@@ -29,12 +29,16 @@ NO_LABEL, EMPTY = "no_label", "empty_row"
 
 @dataclass(frozen=True)
 class Case:
-    """One row that can be used; `patient` is the number as written and is kept nowhere."""
+    """One row that can be used; `patient` is the number as written and is kept nowhere.
+
+    `person` has sex and age in closed words, where the description says how to tell them.
+    """
 
     patient: str
     values: tuple[float, ...]
     label: int
     split: str | None
+    person: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def _case(cells: dict[str, str], columns: Columns) -> Case:
         raise Skipped(NO_LABEL)
     label, split = place_of(answer, columns.label.places), _split(cells, columns)
     values = [v for one in columns.columns for v in values_of(one, cells[one.header], columns)]
-    return Case(patient, tuple(values), label, split)
+    return Case(patient, tuple(values), label, split, person_of(cells, columns))
 
 
 def _split(cells: dict[str, str], columns: Columns) -> str | None:

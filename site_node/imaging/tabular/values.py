@@ -9,9 +9,11 @@ import math
 from collections.abc import Mapping
 
 from compliance.records.reasons import Quarantine
+from site_node.imaging.facts import UNKNOWN, decade_of
 from site_node.imaging.outcomes import Quarantined
 from site_node.imaging.tabular.columns import LONGEST, NUMBER, Column, Columns, word_of
 
+OLDEST = 130
 MISSING = math.nan
 """A value that is not there and may be filled."""
 
@@ -65,3 +67,29 @@ def place_of(text: str, places: Mapping[str, int]) -> int:
     if place is None:
         raise Quarantined(Quarantine.VALUE_NOT_LISTED)
     return place
+
+
+def person_of(cells: Mapping[str, str], columns: Columns) -> tuple[tuple[str, str], ...]:
+    """Whom a row is about, as a header of an image would say it: `sex` and `age`, closed words.
+
+    Args:
+        cells: of the row, by the header of the file.
+        columns: the whole description; without `groups` nothing is told.
+    """
+    said = columns.groups
+    if said is None:
+        return ()
+    found = []
+    if said.sex is not None:
+        found.append(("sex", said.sex.places.get(word_of(cells[said.sex.column]), UNKNOWN)))
+    if said.age is not None:
+        found.append(("age", _decade(cells[said.age], columns.decimal)))
+    return tuple(found)
+
+
+def _decade(text: str, decimal: str) -> str:
+    try:
+        years = number_of(text, decimal)
+    except Quarantined:
+        return UNKNOWN
+    return decade_of(int(years)) if 0 <= years <= OLDEST else UNKNOWN

@@ -6,6 +6,7 @@ imports. Cases are named and sorted by keyed hashes.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from compliance.canonical import digest_of
 from compliance.errors import NotReady
 from compliance.records.reasons import Quarantine
-from site_node.imaging.cells import Cell
 from site_node.imaging.croissant import TABLE as SCHEMA
 from site_node.imaging.curate import Entry, Version, root_of, split_of
 from site_node.imaging.curated import SPLITS
@@ -110,6 +110,7 @@ def _entry(
     case: Case, patient: str, given: dict[str, int], columns: Columns, keys: SiteKeys
 ) -> Entry:
     content = keys.leaf(np.array(case.values, "<f8").tobytes()).hex()
+    person = json.dumps(case.person).encode() if case.person else b""
     split = given.get(patient)
     return Entry(
         identity=keys.leaf(f"{patient}/{content}/{case.label}".encode()),
@@ -117,7 +118,8 @@ def _entry(
         split=split_of(keys, patient, columns.shares) if split is None else split,
         label=(case.label,),
         patient=patient,
-        pixels=content,
+        pixels=keys.leaf(content.encode() + person).hex() if person else content,
+        facts={"modality": TABLE, "body_part": columns.body_part, **dict(case.person)},
     )
 
 
@@ -158,6 +160,7 @@ def describe(
     hidden = any(0 < n < floor for split in counts.values() for n in split.values())
     filled = int(np.isnan(values).any(axis=1).sum())
     findings = rows.reasons | {FILLED: filled} if filled else rows.reasons
+    findings |= _unknown_persons(version)
     patients = len(rows.cases)
     description: dict[str, Any] = {
         "schema": SCHEMA,
@@ -191,6 +194,16 @@ def describe(
     }
 
 
+def _unknown_persons(version: Version) -> Counter[str]:
+    """How many cases do not say their sex or age, where the description has a column for it."""
+    return Counter(
+        f"{name}_missing"
+        for entry in version.entries
+        for name in ("sex", "age")
+        if entry.facts.get(name) == UNKNOWN
+    )
+
+
 def deidentification(version: Version, columns: Columns, keys: SiteKeys) -> dict[str, Any]:
     """By which rules persons were taken out, as the dataset's registration says it."""
     report = {
@@ -204,13 +217,3 @@ def deidentification(version: Version, columns: Columns, keys: SiteKeys) -> dict
         "rules_sha256": columns.sha256,
         "report_sha256": digest_of(report),
     }
-
-
-def patients_by_cell(version: Version, columns: Columns) -> dict[Cell, int]:
-    """How many patients each cell holds; with several rows the most frequent label counts."""
-    classes, labels = columns.task["classes"], dict[str, Counter[int]]()
-    for entry in version.entries:
-        labels.setdefault(entry.patient, Counter())[entry.label[0]] += 1
-    chosen = (min(found, key=lambda at: (-found[at], at)) for found in labels.values())
-    words = (TABLE, columns.body_part, UNKNOWN, UNKNOWN)
-    return dict(Counter((*words, str(classes[label])) for label in chosen))
