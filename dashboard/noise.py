@@ -14,7 +14,7 @@ from typing import Any
 from compliance.errors import ConsiliumError
 from compliance.records.recipe import Recipe, read_recipe, with_changes
 from compliance.records.training import NoiseTerms
-from compliance.rules.noise import largest_delta, never, sample_rate, steps_of
+from compliance.rules.noise import largest_delta, refused_noise, sample_rate, steps_of
 from compliance.rules.pricing import bound_of, least_sigma, most_steps
 from dashboard import words
 from dashboard.paths import Plain, decimal, inner, put, table
@@ -167,7 +167,7 @@ def recipe_of(document: Plain | None, changes: Plain) -> Recipe | None:
 def capable(recipes: Sequence[Plain]) -> list[tuple[str, str | None]]:
     """Every recipe with the reason why it cannot train with noise; None where it can."""
     newest = {row["id"]: row["document"] for row in recipes}
-    return [(name, never(read_recipe(document))) for name, document in sorted(newest.items())]
+    return [(name, refused_noise(read_recipe(document))) for name, document in sorted(newest.items())]
 
 
 def costs(draft: Plain, recipe: Recipe, patients: Mapping[str, int]) -> list[Cost]:

@@ -123,10 +123,9 @@ def networks_page() -> str:
     intro = (
         "# Networks\n\n"
         "What a recipe may name. *Noise* says whether a backward pass gives one gradient per\n"
-        "case, which differential privacy needs: a test asks each network. A study of masks is\n"
-        "refused with noise all the same, so far. Networks for tables (`logistic`, `mlp`) take\n"
-        "any number of columns and can train with noise. Sides hold for what\n"
-        "the network reads: `preprocessing.patch`, where there is none `preprocessing.size`.\n\n"
+        "case, which differential privacy needs: a test asks each network. Networks for tables\n"
+        "(`logistic`, `mlp`) take any number of columns and can train with noise. Sides hold for\n"
+        "what the network reads: `preprocessing.patch`, where there is none `preprocessing.size`.\n\n"
         "| network | answers | dimensions, channels | sides | noise | recipes of this release |\n"
         "|---|---|---|---|---|---|\n"
     )

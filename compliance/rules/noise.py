@@ -29,7 +29,6 @@ FREE: dict[str, str | int] = {
 """What costs nothing, as a statement says it."""
 
 UNKNOWN = "nobody has compared its gradients of single cases"
-DRAWS = "masks do not train with noise yet"
 
 
 def why_not(network: str) -> str | None:
@@ -46,18 +45,15 @@ def why_not(network: str) -> str | None:
 
 
 def refused_noise(recipe: Recipe) -> str | None:
-    """Why this recipe's network does not train with noise; a package's signer answers for its own.
+    """Why this recipe's network does not train with noise, whatever its numbers; None when it does.
+
+    A package's signer answers for its own.
 
     The hospital that trains asks such a network again, by a backward pass of its own.
     """
     if recipe.package is None:
         return why_not(recipe.network.name)
     return None if recipe.package.limits.noise else recipe.package.limits.why
-
-
-def never(recipe: Recipe) -> str | None:
-    """Why this recipe cannot train with noise, whatever its numbers; None when it can."""
-    return refused_noise(recipe) or (DRAWS if recipe.draws else None)
 
 
 def sample_rate(batch: int, patients: int) -> Decimal:
@@ -104,8 +100,6 @@ def _problems(terms: PrivacyTerms | None, recipe: Recipe) -> Iterator[tuple[str,
     reason = refused_noise(recipe)
     if reason:
         yield recipe.network.name, f"a network that trains with noise: {reason}"
-    if recipe.draws:
-        yield recipe.task, f"a task with one answer a case: {DRAWS}"
     if recipe.class_weights != "none":
         yield "class_weights", "none: weights by class would change with every single patient"
     if recipe.local.scaffold:

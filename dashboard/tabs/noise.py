@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from compliance.records.recipe import Recipe
-from compliance.rules.noise import never
+from compliance.rules.noise import refused_noise
 from dashboard import drafting, noise, style
 from dashboard.asking import Asking
 
@@ -62,7 +62,7 @@ def draw(asking: Asking, recipes: list[Plain], rows: list[Plain]) -> None:
 
 def _why_not(document: Plain | None) -> str | None:
     recipe = noise.recipe_of(document, {})
-    return None if recipe is None else never(recipe)
+    return None if recipe is None else refused_noise(recipe)
 
 
 def _capable(recipes: list[Plain]) -> None:

@@ -3,7 +3,7 @@
 The unit is the patient. Each step draws every patient with the same chance (Poisson), one image of
 each at random, takes the gradient of each alone, cuts it at the clip, and adds normal noise to the
 sum. An empty draw is a step like any other. Nothing computed on training cases is told, the loss
-least of all.
+least of all. Of masks a case's loss is that of its own piece, so its gradient is clipped as a whole.
 
 Source: design/federation.md §8.1; Abadi et al. 2016 (arXiv 1607.00133).
 """
@@ -20,9 +20,8 @@ from torch import nn
 from compliance.errors import Refused
 from compliance.records.recipe import Recipe
 from compliance.rules.noise import refused_noise
-from site_node.training.augmentation import augment
 from site_node.training.datasets import IntArray, Split
-from site_node.training.learning import Progress, _optimiser, _Pull
+from site_node.training.learning import Progress, _optimiser, _Pull, changed
 from site_node.training.losses import loss_of
 from site_node.training.randomness import Randomness
 from site_node.training.work import Noise
@@ -30,8 +29,8 @@ from site_node.training.work import Noise
 if TYPE_CHECKING:
     from site_node.training.single_gradients import NoisyOptimizer
 
-AT_ONCE = 32
-"""Gradients of single cases that are held at a time; a large draw is taken in parts."""
+AT_ONCE, DRAWN_AT_ONCE = 32, 4
+"""Gradients of single cases, and of masks, that are held at a time; a large draw goes in parts."""
 
 
 def check_noise(recipe: Recipe, noise: Noise | None) -> None:
@@ -143,14 +142,16 @@ class _Step:
         self._single, self._split, self._recipe = single, split, recipe
         self._optimiser = optimiser
         self._loss = loss_of(recipe, torch.zeros((0, recipe.outputs)))  # no weights by class
+        self._at_once = DRAWN_AT_ONCE if recipe.draws else AT_ONCE
         self._draws = torch.Generator().manual_seed(chance.seed())
         self._pull = _Pull(single, float(recipe.local.mu))
 
     def take(self, places: IntArray) -> None:
         """Move the weights once, by the images at these places; none is a step too."""
-        for start in range(0, max(len(places), 1), AT_ONCE):
-            self._gradients(places[start : start + AT_ONCE])
-            self._optimiser.signal_skip_step(start + AT_ONCE < len(places))
+        for start in range(0, max(len(places), 1), self._at_once):
+            end = start + self._at_once
+            self._gradients(places[start:end])
+            self._optimiser.signal_skip_step(end < len(places))
             if self._optimiser.pre_step():  # False: more parts of this draw follow
                 self._pull.add()
                 self._optimiser.original_optimizer.step()
@@ -158,9 +159,8 @@ class _Step:
 
     def _gradients(self, places: IntArray) -> None:
         if len(places):
-            images, labels = self._split.take(places)
-            changed = augment(images, self._recipe.augment, self._draws)
-            self._loss(self._single(changed), labels).backward()
+            images, labels = changed(*self._split.take(places), self._recipe, self._draws)
+            self._loss(self._single(images), labels).backward()
             return
         for value in self._single.parameters():
             value.grad_sample = torch.zeros((0, *value.shape))  # type: ignore[attr-defined]

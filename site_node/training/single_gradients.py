@@ -5,6 +5,7 @@ Source: design/federation.md §8.1; Opacus 1.6, hooks mode.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,10 +82,13 @@ def single_gradients(network: nn.Module) -> Iterator[nn.Module]:
 def farthest(network: nn.Module, images: Tensor, wanted: Tensor) -> float:
     """Compare gradients that were taken together with those of each case alone.
 
+    In double precision: rounded to single, a value beside zero may pass a ReLU in the batch and not
+    alone, which says nothing of the method.
+
     Args:
-        network: any network of the registry, in any state.
-        images: (B, C, H, W), at least two.
-        wanted: logits that the network should have given, (B, outputs).
+        network: any network of the registry, in any state; a copy of it is looked at.
+        images: (B, C, …), at least two.
+        wanted: logits that the network should have given, (B, outputs) or (B, outputs, …).
 
     Returns:
         The largest difference, relative to the norm of that case's whole gradient.
@@ -92,6 +96,7 @@ def farthest(network: nn.Module, images: Tensor, wanted: Tensor) -> float:
     Raises:
         Exception: whatever the network or Opacus raises where it cannot be done.
     """
+    network, images, wanted = copy.deepcopy(network).double(), images.double(), wanted.double()
     _without_chance(network)
     alone = [_gradient(network, images[i : i + 1], wanted[i : i + 1]) for i in range(len(images))]
     network.zero_grad(set_to_none=True)

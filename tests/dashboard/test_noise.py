@@ -85,7 +85,7 @@ def test_a_recipe_that_cannot_says_why_and_offers_no_tick(draw, stage) -> None:
     assert "dp" not in drafted(at, stage)
     told = {row["Recipe"]: row["With noise"] for row in cells(at, "With noise")}
     assert told["cnn2d-small"] == "✓ yes"
-    assert told["unet"] == "✕ no: masks do not train with noise yet"
+    assert told["unet"] == "✓ yes"
     assert told["resnet18"].startswith("✕ no: adds its residual in place")
 
 

@@ -141,12 +141,12 @@ def test_a_recipe_that_cannot_keep_the_promise_is_refused(changes: dict[str, obj
     assert caught.value.rule == "recipe.dp"
 
 
-def test_masks_do_not_train_with_noise_and_tables_do() -> None:
-    """The U-Net's single gradients are known, but nothing clips what a patient's mask adds."""
+def test_masks_and_tables_train_with_noise_and_a_residual_in_place_does_not() -> None:
+    """What decides is whether a case has a gradient of its own, not what it answers."""
     terms = {"sigma": "1", "clip": "1", "batch": 8}
-    drawing = with_changes(shipped()["unet"], {"dp": terms})
-    with pytest.raises(Refused, match="mask") as caught:
-        check_terms(TERMS, drawing)
+    check_terms(TERMS, with_changes(shipped()["unet"], {"dp": terms}))
+    with pytest.raises(Refused, match="in place") as caught:
+        check_terms(TERMS, with_changes(shipped()["segresnet"], {"dp": terms}))
     assert caught.value.rule == "recipe.dp"
 
     table = {"dp": terms, "class_weights": "none", "local": {"scaffold": False}}
