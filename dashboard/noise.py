@@ -167,7 +167,9 @@ def recipe_of(document: Plain | None, changes: Plain) -> Recipe | None:
 def capable(recipes: Sequence[Plain]) -> list[tuple[str, str | None]]:
     """Every recipe with the reason why it cannot train with noise; None where it can."""
     newest = {row["id"]: row["document"] for row in recipes}
-    return [(name, refused_noise(read_recipe(document))) for name, document in sorted(newest.items())]
+    return [
+        (name, refused_noise(read_recipe(document))) for name, document in sorted(newest.items())
+    ]
 
 
 def costs(draft: Plain, recipe: Recipe, patients: Mapping[str, int]) -> list[Cost]:
