@@ -1,7 +1,7 @@
 """The workshop: keeps the warm worker alive while a study needs it, and only then.
 
-A worker that crashed is started again with the next look; a job meanwhile is done by the ClientApp
-itself. It ends with the site: the keeper between them watches a pipe.
+A worker that crashed is started again with the next look; a job meanwhile waits for it. It ends
+with the site: the keeper between them watches a pipe.
 """
 
 from __future__ import annotations

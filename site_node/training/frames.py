@@ -9,8 +9,10 @@ Source: design/federation.md §12.
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from compliance.errors import Malformed, Refused
 MOST_HEADER = 64 << 10
 MOST_BYTES = 1 << 30
 _LENGTH = 4
+LONGEST_NAME = 107
 RAW = "bytes"
 """Header field that announces how many raw bytes follow."""
 
@@ -34,9 +37,27 @@ def listen(path: Path) -> socket.socket:
         raise Refused("site.policy", sentence=f"{path.parent} is open to others: chmod 700 it.")
     path.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    door.bind(str(path))
+    with short(path) as name:
+        door.bind(name)
     door.listen(4)
     return door
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name for a socket's path that the kernel takes: it has room for 107 bytes (unix(7)).
+
+    Raises:
+        OSError: the folder is not there.
+    """
+    if len(os.fsencode(path)) <= LONGEST_NAME:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def send_frame(

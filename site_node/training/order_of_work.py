@@ -1,7 +1,7 @@
-"""The way to have a job done: by the warm worker, or here.
+"""The way to have a job done: by the warm worker, and nowhere else.
 
-The permit was given before. A worker that is not there is no reason to fail: the job is then done
-in this process, which takes longer to begin and gives the same numbers.
+The permit was given before. Only the worker has walls: no network, limits of memory and cores. So a
+job waits for it, and is given up rather than done in a process that speaks with the hub.
 
 Source: design/federation.md §12.
 """
@@ -15,23 +15,24 @@ from dataclasses import asdict
 from pathlib import Path
 
 from compliance.errors import Refused
-from site_node.training.frames import receive_frame, send_frame
+from site_node.training.frames import receive_frame, send_frame, short
 from site_node.training.work import SOCKET, Done, Progress, Work, done_of, error_of
 
 AGAIN_SECONDS = 90.0
 LOOK_SECONDS = 0.5
+MOST_TRIES, MOST_DEATHS = 4, 2
 DIED = (
     "The training program died twice in this job, usually for want of memory. Give this machine "
     "more memory, raise memory_mb, or take part with a smaller batch."
 )
-ONLY_THERE = (
-    "A consortium's own network runs only in the training program, which has no network; it did "
-    "not listen. See worker.log."
+ABSENT = (
+    "The training program did not listen, and nothing is trained without it. See "
+    "flower/worker.log of the home; `consilium site serve` starts it again by itself."
 )
 
 
 class Nobody(OSError):
-    """No worker listens; a home's path that is too long for a socket has none either."""
+    """No worker listens."""
 
 
 def carry_out(
@@ -43,8 +44,8 @@ def carry_out(
 ) -> Done:
     """Have a job done.
 
-    A worker that dies in a job has usually asked for more memory than there is: the job is tried
-    once more by the next worker, and then given up.
+    A worker that is not there yet is waited for. One that dies in a job has usually asked for more
+    memory than there is: the job is tried once more by the next worker, and then given up.
 
     Args:
         work: the job.
@@ -53,27 +54,21 @@ def carry_out(
         progress: called now and then with words and a share; it may raise to end the job.
         again: seconds to wait for the next worker.
 
-    The network of a package is code of others: it is never run in this process.
-
     Raises:
-        Refused: `site.failed`, the worker died twice; `recipe.package`, none listens and the
-            recipe has a package; else as the training says.
+        Refused: `site.failed`, the worker died twice or does not listen; else as the training says.
         NotReady, Malformed: as the training says.
     """
-    for last in (False, True):
+    deaths = 0
+    for _ in range(MOST_TRIES):
         try:
             return ask_worker(work, vector, folder / SOCKET, progress)
-        except (OSError, EOFError) as error:
-            alone = isinstance(error, Nobody)
-            if alone and not last and not work.recipe.get("package"):
-                break
-            if alone and not _next_worker(folder / SOCKET, again):
-                raise Refused("recipe.package", sentence=ONLY_THERE) from None
-            if last or (not alone and not _next_worker(folder / SOCKET, again)):
-                raise Refused("site.failed", sentence=DIED) from None
-    from site_node.training.worker import do  # heavy: torch
-
-    return do(work, vector, progress)
+        except Nobody:
+            pass
+        except (OSError, EOFError):
+            deaths += 1
+        if deaths == MOST_DEATHS or not _next_worker(folder / SOCKET, again):
+            break
+    raise Refused("site.failed", sentence=DIED if deaths else ABSENT)
 
 
 def _next_worker(path: Path, seconds: float) -> bool:
@@ -81,7 +76,7 @@ def _next_worker(path: Path, seconds: float) -> bool:
     for _ in range(max(1, int(seconds / LOOK_SECONDS))):
         time.sleep(LOOK_SECONDS)  # first: the dying one may still hold its door
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(path))
+            _connect(line, path)
             return True
     return False
 
@@ -110,6 +105,7 @@ def ask_worker(work: Work, vector: bytes | memoryview, path: Path, progress: Pro
 
 def _connect(line: socket.socket, path: Path) -> None:
     try:
-        line.connect(str(path))
+        with short(path) as name:
+            line.connect(name)
     except OSError as error:
         raise Nobody from error

@@ -3,7 +3,7 @@
 The unit is the patient. Each step draws every patient with the same chance (Poisson), one image of
 each at random, takes the gradient of each alone, cuts it at the clip, and adds normal noise to the
 sum. An empty draw is a step like any other. Nothing computed on training cases is told, the loss
-least of all. Of masks a case's loss is that of its own piece, so its gradient is clipped as a whole.
+least of all. Of masks a case's loss is that of its own piece, and its gradient is cut as a whole.
 
 Source: design/federation.md §8.1; Abadi et al. 2016 (arXiv 1607.00133).
 """

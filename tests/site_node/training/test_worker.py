@@ -18,10 +18,11 @@ import pytest
 
 from compliance.errors import Malformed, NotReady, Refused
 from compliance.records.recipe import layout_of, shipped, with_changes
-from site_node.training.frames import MOST_HEADER, receive_frame, send_frame
+from site_node.training.frames import MOST_HEADER, listen, receive_frame, send_frame
 from site_node.training.order_of_work import ask_worker, carry_out
 from site_node.training.vectors import start_vector
 from site_node.training.work import SOCKET, Done, Work, done_of, header_of, raw_of
+from site_node.training.worker import do
 from tests.site_node.imaging.files import Site, folder_of
 
 RECIPE = with_changes(
@@ -79,15 +80,12 @@ def calm(_: str, __: float) -> None:
     """Look on."""
 
 
-def test_the_worker_gives_the_numbers_of_a_fresh_process(
-    folder: Path, dataset: Path, tmp_path: Path
-) -> None:
+def test_the_worker_gives_the_numbers_of_a_fresh_process(folder: Path, dataset: Path) -> None:
     """Twice by the worker, once here: the same update, counts and measures, bit by bit."""
     results = [
         ask_worker(work(dataset), VECTOR, folder / SOCKET, calm),
         ask_worker(work(dataset), VECTOR, folder / SOCKET, calm),
-        carry_out(work(dataset), VECTOR, tmp_path / "nobody", calm),
-        carry_out(work(dataset), VECTOR, tmp_path / ("no socket has so long a path" * 5), calm),
+        do(work(dataset), VECTOR, calm),
     ]
 
     first = results[0]
@@ -104,16 +102,14 @@ def swept(dataset: Path, *, measure: bool) -> Work:
     return work(dataset, op="sweep", metrics=[], sweep=told)
 
 
-def test_the_worker_carries_out_the_steps_of_a_sweep(
-    folder: Path, dataset: Path, tmp_path: Path
-) -> None:
+def test_the_worker_carries_out_the_steps_of_a_sweep(folder: Path, dataset: Path) -> None:
     """Three stacked models over the socket, trained and measured: as here, bit by bit."""
     stack = VECTOR + start_vector(LAYOUT, 6).astype("<f4").tobytes() + VECTOR
 
     for measure in (False, True):
         asked = swept(dataset, measure=measure)
         there = ask_worker(asked, stack, folder / SOCKET, calm)
-        here = carry_out(asked, stack, tmp_path / "nobody", calm)
+        here = do(asked, stack, calm)
 
         assert (there.n, there.steps, there.counts) == (here.n, here.steps, here.counts)
         assert (there.delta is None) == measure
@@ -165,6 +161,39 @@ def test_whoever_hangs_up_ends_the_job(folder: Path, dataset: Path) -> None:
         ask_worker(work(dataset, recipe=recipe), VECTOR, folder / SOCKET, impatient)
 
     assert ask_worker(work(dataset), VECTOR, folder / SOCKET, calm).steps == 3
+
+
+def test_without_a_worker_nothing_is_trained(tmp_path: Path, dataset: Path) -> None:
+    """Only the worker has walls: a process that speaks with the hub opens no data set."""
+    with pytest.raises(Refused, match="nothing is trained without it") as error:
+        carry_out(work(dataset), VECTOR, tmp_path, calm, again=1)
+
+    assert error.value.rule == "site.failed"
+
+
+@pytest.mark.parametrize("name", ["run", "a home with a path that no socket would have " * 4])
+def test_a_job_waits_for_a_worker_that_comes_later(
+    tmp_path: Path, dataset: Path, name: str
+) -> None:
+    """Started again after a crash, or the first of the day; however long the home's path is."""
+    path = tmp_path / name / SOCKET
+
+    def come_late() -> None:
+        time.sleep(1)
+        with listen(path) as door:
+            while True:
+                line, _ = door.accept()
+                with line, contextlib.suppress(EOFError):
+                    receive_frame(line)
+                    send_frame(line, header_of(Done(None, 4, 3)))
+                    return
+
+    thread = threading.Thread(target=come_late, daemon=True)
+    thread.start()
+    told = carry_out(work(dataset), VECTOR, path.parent, calm, again=60)
+    thread.join()
+
+    assert told.steps == 3
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
