@@ -125,7 +125,7 @@ def networks_page() -> str:
         "What a recipe may name. *Noise* says whether a backward pass gives one gradient per\n"
         "case, which differential privacy needs: a test asks each network. Networks for tables\n"
         "(`logistic`, `mlp`) take any number of columns and can train with noise. Sides hold for\n"
-        "what the network reads: `preprocessing.patch`, where there is none `preprocessing.size`.\n\n"
+        "what the network reads: `preprocessing.patch`, else `preprocessing.size`.\n\n"
         "| network | answers | dimensions, channels | sides | noise | recipes of this release |\n"
         "|---|---|---|---|---|---|\n"
     )

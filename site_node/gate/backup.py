@@ -10,6 +10,7 @@ Source: design/packaging.md §8.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,8 @@ from compliance.signing.passphrase import close
 DATABASE, MANIFEST, SECRETS = "site.sqlite", "manifest.json", "secrets.json"
 PLAIN = ("site.toml", "policy.yaml", "ca.pem", "signers.yaml", "deidentified", "recipes")
 DATA = ("datasets", "inbox", "quarantine")
+MODELS, OWN = "models", ("local", "controls")
+"""Below `models/STUDY`: what this hospital trained for itself and no message holds."""
 CLOSED = ("keys", "secret.key")
 PARTIAL = (".part", ".partial")
 MIN_PASSPHRASE = 8
@@ -46,7 +49,7 @@ class Home:
         site: its name.
         copy: copies the database as it is at one moment.
         datasets: name, version and patients of each dataset, for the manifest.
-        with_data: whether images go along.
+        with_data: whether images go along, and the layers and controls that stay here.
     """
 
     folder: Path
@@ -101,6 +104,9 @@ def _fill(staging: Path, home: Home, passphrase: str, now: str) -> dict[str, Any
     files = {DATABASE: hash_of(staging / DATABASE)}
     for name in _names(home.folder, wanted):
         files[name] = copy_file(home.folder / name, staging / name)
+    for name in _names(home.folder, _own(home.folder) if home.with_data else ()):
+        with contextlib.suppress(FileNotFoundError):  # a newer round took its place
+            files[name] = copy_file(home.folder / name, staging / name)
     told = {
         "v": 1,
         "site": home.site,
@@ -115,6 +121,11 @@ def _fill(staging: Path, home: Home, passphrase: str, now: str) -> dict[str, Any
     write_file(staging / SECRETS, json.dumps(closed.plain("data")).encode())
     write_file(staging / MANIFEST, manifest)
     return told
+
+
+def _own(home: Path) -> list[str]:
+    found = sorted(path for path in home.glob(f"{MODELS}/*/*") if path.name in OWN)
+    return [path.relative_to(home).as_posix() for path in found]
 
 
 def _names(home: Path, wanted: Sequence[str]) -> Iterator[str]:

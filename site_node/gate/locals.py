@@ -156,7 +156,7 @@ class Locals:
         if not values:
             raise NotReady(
                 f"the {kind} layers of this hospital are gone or damaged: the model is not whole.",
-                "Ask another hospital that took part; `consilium site backup` does not hold them.",
+                "Ask another hospital that took part; a backup holds them only `--with-data`.",
             )
         return Own(kind, values, tuned)
 

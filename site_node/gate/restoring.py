@@ -21,7 +21,7 @@ from compliance.canonical import decode
 from compliance.errors import Malformed, NotReady, Refused
 from compliance.signing.passphrase import Closed, WrongPassphrase, open_closed
 from site_node.gate import backup
-from site_node.gate.backup import CLOSED, DATA, DATABASE, MANIFEST, PLAIN, SECRETS
+from site_node.gate.backup import CLOSED, DATA, DATABASE, MANIFEST, MODELS, OWN, PLAIN, SECRETS
 from site_node.gate.restored import FILE, new_mark, write_mark
 from site_node.store.backup import is_whole
 
@@ -92,6 +92,7 @@ def _check_names(source: Path, files: dict[str, str]) -> None:
 def _usual(name: str) -> bool:
     first, *rest = name.split("/")
     known = first in (DATABASE, *PLAIN, *DATA)
+    known = known or (first == MODELS and any(part in OWN for part in rest[1:2]))
     return known and all(PART.fullmatch(part) for part in rest)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from compliance.errors import NotReady, Refused
+from site_node.gate import backup
 from site_node.gate.backup import Home, write_backup
 from site_node.gate.restoring import restore
 from site_node.store import backup as copies
@@ -48,6 +49,10 @@ def north(house: House) -> Rooms:
         ("run/serve.lock", b"1"),
         ("work/half", b"half"),
         ("models/m", b"model"),
+        ("models/aa/m.f32", b"model"),
+        ("models/aa/local/l.f32", b"layers"),
+        ("models/bb/controls/c.f64", b"control"),
+        ("models/bb/controls/d.f64.partial", b"half"),
     ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(data)
@@ -109,10 +114,43 @@ def test_images_go_along_only_when_asked(north: Rooms, kept: Path, tmp_path: Pat
     told = back_up(north, tmp_path / "full", with_data=True)
 
     assert {"datasets/chest/g0-0000.u16", "inbox/ab/ab.dcm"} <= set(told["files"])
-    assert not [name for name in told["files"] if name.split("/")[0] in ("run", "work", "models")]
+    assert not [name for name in told["files"] if name.split("/")[0] in ("run", "work")]
     assert not (kept / "datasets").exists()
+    assert not (kept / "models").exists()
     assert not (kept / "inbox").exists()
     assert json.loads((kept / "manifest.json").read_bytes())["datasets"][0]["name"] == "chest"
+
+
+def test_what_a_study_keeps_here_alone_comes_back_with_data(
+    house: House, north: Rooms, tmp_path: Path
+):
+    """Layers and controls of this hospital, byte for byte; models come from the hub again."""
+    told = back_up(north, tmp_path / "full", with_data=True)
+
+    home = come_back(house, tmp_path / "full", tmp_path / "new").settings.home
+
+    own = {"models/aa/local/l.f32": b"layers", "models/bb/controls/c.f64": b"control"}
+    assert {name for name in told["files"] if name.startswith("models/")} == set(own)
+    assert {name: (home / name).read_bytes() for name in own} == own
+    assert not (home / "models" / "aa" / "m.f32").exists()
+
+
+def test_a_file_that_a_newer_round_took_away_meanwhile_is_left_out(
+    north: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The site is served: the layers of the last round may go while others are copied."""
+    copy = backup.copy_file
+
+    def late(source: Path, target: Path) -> str:
+        if source.name == "l.f32":
+            source.unlink()
+        return copy(source, target)
+
+    monkeypatch.setattr(backup, "copy_file", late)
+    told = back_up(north, tmp_path / "full", with_data=True)
+
+    assert "models/aa/local/l.f32" not in told["files"]
+    assert "models/bb/controls/c.f64" in told["files"]
 
 
 def test_rows_about_images_stay_behind_without_images(north: Rooms, tmp_path: Path):
