@@ -56,7 +56,7 @@ class Town:
         def http(*_: object) -> httpx.Client:
             return httpx.Client(transport=InProcess(app), base_url=ADDRESS)
 
-        self._patch.setattr("site_node.wiring.open_http", http)
+        self._patch.setattr("site_node.rooms.ground.open_http", http)
         self._patch.setattr("site_node.following_cli.Connections", lambda: reached(hub, http()))
 
     def do(self, *words: str) -> tuple[int, str]:

@@ -83,4 +83,4 @@ def member(site: Site) -> Site:
 def shelf(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one dataset of the test world in place of an imported one."""
     held = Shelf(world.home / "datasets" / "chest")
-    monkeypatch.setattr("site_node.wiring.Catalogue", lambda *_: held)
+    monkeypatch.setattr("site_node.rooms.ground.Catalogue", lambda *_: held)

@@ -1,0 +1,1 @@
+"""The storeys on which `wiring` puts a site together: what all stand on, what an order passes."""
