@@ -18,7 +18,9 @@ from compliance.records.wire import ARRAYS, ORDER, WORDS
 from compliance.records.wire import VECTOR as THE_VECTOR
 from compliance.signing.note import parse
 from hub.services.start import start_model
+from site_node.federation import in_time
 from site_node.federation.client_app import answer
+from site_node.training.worker import do
 from tests.failover.successors import Successor, settle, studied
 from tests.failover.test_weights import kept, taken
 from tests.house import House
@@ -52,8 +54,9 @@ def refusal(house: House, values: bytes) -> str | None:
     return str(parse_event(parse(note).text).body.rule)
 
 
-def test_a_hub_that_swaps_the_start_is_refused(house):
+def test_a_hub_that_swaps_the_start_is_refused(house, monkeypatch):
     """The drawn start in place of the given one: no hospital trains on it; the given one passes."""
+    monkeypatch.setattr(in_time, "carry_out", lambda work, vector, _, look: do(work, vector, look))
     study = given(house)
     house.hub.rounds.open(house.hub.rounds.begin(study))
     drawn = start_model(LAYOUT, study, shipped()["cnn2d-small"].seed)
