@@ -14,7 +14,6 @@ import numpy as np
 from compliance.errors import Malformed
 from hub.federation.aggregation.moments import Moments, MomentSink, NoMoments
 from hub.federation.aggregation.rule import (
-    BLOCK,
     CHUNK,
     DoubleArray,
     Plan,
@@ -125,15 +124,15 @@ class Aggregator:
 
     def _walk(self, votes: Votes, plan: Plan, inputs: Inputs, out: Sink, after: MomentSink) -> None:
         parts, sites = inputs.parts, len(votes.sites)
-        width = min(BLOCK, parts.count)
+        width = min(self.rule.width, parts.count)
 
         @np.errstate(over="ignore")
         def walk(mine: Sequence[Span]) -> None:
             combine = self.rule.combine(plan, sites)
             buffers = self.rule.combine_buffers(plan, sites)
-            rows, work = _BlockRows(votes.vectors, width), _Work(self.server)
+            rows, work = _BlockRows(votes.vectors, width), _Work(self.server, width)
             piece, whole = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float64)
-            for start, stop in pieces(mine):
+            for start, stop in pieces(mine, width):
                 rows.move(start, stop)
                 step, is_param = whole[: stop - start], start < parts.params
                 (combine if is_param else buffers)(rows, step)
@@ -182,10 +181,10 @@ class _BlockRows:
 class _Work:
     """Scratch of a block, used again and again."""
 
-    def __init__(self, server: Server | None) -> None:
+    def __init__(self, server: Server | None, width: int) -> None:
         self._server = server
-        self._sum = np.empty(BLOCK, dtype=np.float64)
-        self._moments = scratch(server.moments if server else ())
+        self._sum = np.empty(width, dtype=np.float64)
+        self._moments = scratch(server.moments if server else (), width)
 
     def remember(self, step: DoubleArray, start: int, before: Moments, after: MomentSink) -> None:
         """The server's step in place of the rule's result."""

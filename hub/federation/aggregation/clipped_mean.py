@@ -9,9 +9,10 @@ import math
 import statistics
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import ClassVar
 
 from hub.federation.aggregation.fedavg import FedAvg
-from hub.federation.aggregation.rule import Combine, Plan, Sections, Votes
+from hub.federation.aggregation.rule import WIDE, Combine, Plan, Sections, Votes
 from hub.federation.aggregation.scalars import norms_of
 from hub.federation.aggregation.weighted import weighted_sum
 
@@ -20,6 +21,7 @@ from hub.federation.aggregation.weighted import weighted_sum
 class ClippedMean:
     """d·min(1, median‖d‖ / ‖d‖), then averaged with shares of at most `weight_cap`."""
 
+    width: ClassVar[int] = WIDE
     weight_cap: Decimal = Decimal("0.5")
 
     def plan(self, votes: Votes, sections: Sections) -> Plan:

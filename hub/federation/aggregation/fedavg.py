@@ -9,8 +9,9 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import ClassVar
 
-from hub.federation.aggregation.rule import Combine, Plan, Sections, Votes
+from hub.federation.aggregation.rule import WIDE, Combine, Plan, Sections, Votes
 from hub.federation.aggregation.shares import capped_shares, decimals, factors_of
 from hub.federation.aggregation.weighted import weighted_sum
 
@@ -19,6 +20,7 @@ from hub.federation.aggregation.weighted import weighted_sum
 class FedAvg:
     """Sum of n·d over sum of n; a share above `weight_cap` is cut, the others fill it pro rata."""
 
+    width: ClassVar[int] = WIDE
     weight_cap: Decimal = Decimal(1)
 
     def plan(self, votes: Votes, sections: Sections) -> Plan:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
-from hub.federation.aggregation.rule import Combine, Plan, Sections, Undecided, Votes
+from hub.federation.aggregation.rule import BLOCK, Combine, Plan, Sections, Undecided, Votes
 from hub.federation.aggregation.scalars import dots_with, norms_of
 from hub.federation.aggregation.shares import decimals
 from hub.federation.aggregation.trimmed_mean import middle_mean, most_dropped
@@ -21,6 +22,8 @@ from hub.federation.aggregation.weighted import weighted_sum
 @dataclass(frozen=True)
 class FLTrust:
     """Weights max(0, cos(d, r)); each delta has the length of r."""
+
+    width: ClassVar[int] = BLOCK
 
     def plan(self, votes: Votes, sections: Sections) -> Plan:
         """Measure norms and cosines.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ LEAST = 5
 class NnmTrimmed:
     """Mean of all but the f farthest, itself included, then drop f at each end."""
 
+    width: ClassVar[int] = BLOCK
     f: int
 
     def plan(self, votes: Votes, sections: Sections) -> Plan:

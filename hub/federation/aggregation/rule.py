@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,15 @@ Site: TypeAlias = str
 DoubleArray: TypeAlias = NDArray[np.float64]
 
 CHUNK = 262_144
-"""Values that one thread takes next; eight blocks."""
+"""Values that one thread takes next."""
 
 BLOCK = 32_768
-"""Values read and worked on at once: they stay in the processor's cache from the file to the new
-model. Memory is (n + 4) blocks a thread, whatever the model."""
+"""Values worked on at once where all sites are looked at together: they stay in the processor's
+cache from the file to the new model. Memory is (n + 4) blocks a thread, whatever the model. Sums
+that go on record are added block by block: another number would change their last digits."""
+
+WIDE = 131_072
+"""The same where one site is looked at after the other: threads wait less often for each other."""
 
 
 class Rows(Protocol):
@@ -117,6 +121,9 @@ class Plan:
 class Rule(Protocol):
     """One rule of the closed catalogue."""
 
+    width: ClassVar[int]
+    """Values worked on at once, `WIDE` or `BLOCK`; no byte depends on it."""
+
     def plan(self, votes: Votes, sections: Sections) -> Plan:
         """Measure the updates and say what each counts.
 
@@ -131,11 +138,11 @@ class Rule(Protocol):
         """Return what makes the step of a block of buffers."""
 
 
-def pieces(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def pieces(spans: Iterable[tuple[int, int]], width: int = BLOCK) -> Iterator[tuple[int, int]]:
     """From and to of each block of these chunks."""
     for low, high in spans:
-        for start in range(low, high, BLOCK):
-            yield start, min(start + BLOCK, high)
+        for start in range(low, high, width):
+            yield start, min(start + width, high)
 
 
 def sections_of(layout: Layout) -> Sections:

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from hub.federation.aggregation.rule import BLOCK, DoubleArray
+from hub.federation.aggregation.rule import DoubleArray
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,6 @@ def server_step(name: str, params: Mapping[str, Decimal]) -> Server:
     )
 
 
-def scratch(names: tuple[str, ...]) -> dict[str, DoubleArray]:
+def scratch(names: tuple[str, ...], width: int) -> dict[str, DoubleArray]:
     """Buffers for one block of moments."""
-    return {name: np.empty(BLOCK, dtype=np.float64) for name in names}
+    return {name: np.empty(width, dtype=np.float64) for name in names}

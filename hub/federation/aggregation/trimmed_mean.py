@@ -6,6 +6,7 @@ Source: Yin et al. 2018, arXiv 1803.01498 (trimmed mean, median); design/federat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from hub.federation.aggregation.rule import (
 class TrimmedMean:
     """Drops f at each end; needs 2f + 1 updates. Every site counts alike."""
 
+    width: ClassVar[int] = BLOCK
     f: int
 
     def plan(self, votes: Votes, sections: Sections) -> Plan:

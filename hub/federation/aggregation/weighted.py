@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hub.federation.aggregation.rule import BLOCK, Combine, DoubleArray, Rows
+from hub.federation.aggregation.rule import WIDE, Combine, DoubleArray, Rows
 
 
 def weighted_sum(factors: Sequence[float], total: float) -> Combine:
     """Return Σ factor·d / total: in site order, float64, one plain operation at a time."""
-    term = np.empty(BLOCK, dtype=np.float64)
+    term = np.empty(WIDE, dtype=np.float64)
 
     def combine(rows: Rows, step: DoubleArray) -> None:
         part = term[: len(step)]

@@ -15,7 +15,7 @@ from compliance.rules.methods import AGGREGATORS, SERVERS
 from hub.federation.aggregation.aggregator import Inputs
 from hub.federation.aggregation.catalogue import RULES, aggregator
 from hub.federation.aggregation.network import middle_network, run
-from hub.federation.aggregation.rule import BLOCK, CHUNK, Sections, Undecided, Update
+from hub.federation.aggregation.rule import BLOCK, CHUNK, WIDE, Sections, Undecided, Update
 from hub.federation.aggregation.vectors import ArrayVector
 from tests.hub.federation import plain_rules as plain
 
@@ -193,7 +193,8 @@ def test_a_model_of_many_chunks_is_made_as_a_small_one(name):
     random = np.random.default_rng(5)
     count = 2 * CHUNK + BLOCK + 3
     wide = random.normal(0, 0.1, (6, count)).astype(np.float32)
-    ends = [0, 1, BLOCK - 1, BLOCK, CHUNK - 1, CHUNK, 2 * CHUNK, 2 * CHUNK + BLOCK, count - 1]
+    ends = [0, 1, BLOCK - 1, BLOCK, WIDE - 1, WIDE, CHUNK - 1, CHUNK]
+    ends += [2 * CHUNK, 2 * CHUNK + BLOCK, count - 1]
     rule = aggregator(name, {k: Decimal(v) for k, v in EACH[name].items()})
     reference = wide.mean(axis=0) if name == "fltrust" else None
 
