@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -194,6 +195,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--set", nargs="*", default=[], help="with --choose, local.epochs=2")
     parser.add_argument("--real", action="store_true", help="seed 0 through a hub and three nodes")
     asked = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process is left behind
     if asked.choose:
         choose(asked.choose, changes_of(asked.set), asked.rounds)
         return 0

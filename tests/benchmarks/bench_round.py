@@ -18,6 +18,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--recipe", default="densenet121")
     parser.add_argument("--busy", action="store_true", help="keep two cores busy beside it")
     asked = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process is left behind
     with tempfile.TemporaryDirectory(prefix="consilium-bench-") as folder:
         town = Town(Path(folder), sites=asked.sites, rounds=asked.rounds, patients=120)
         with contextlib.ExitStack() as stack:

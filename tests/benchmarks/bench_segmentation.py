@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--rounds", type=int, help="rounds of training")
     parser.add_argument("--nodes", action="store_true", help="through a real hub and real nodes")
     asked = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process is left behind
     told = {}
     for name in [asked.only] if asked.only else sorted(KINDS):
         with tempfile.TemporaryDirectory(prefix="consilium-bench-") as folder:

@@ -85,6 +85,7 @@ class Watched:
 def main(words: list[str]) -> int:
     """Print one JSON object: the kills, the rounds of both runs, and which models differ."""
     asked = arguments(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process is left behind
     random = Random(asked.seed)  # noqa: S311 - moments, no secret
     with tempfile.TemporaryDirectory(prefix="consilium-killed-") as name:
         folder = Path(asked.keep or name)
