@@ -140,8 +140,8 @@ def predictions(patient: Patient) -> Check:
 def data(patient: Patient) -> Check:
     """Whether the data of a study that goes on are still like those it was agreed for."""
     newest = {line["study"]: line for line in patient.journal().lines_of(DRIFT)}
-    for study, line in newest.items():
-        state, told = patient.mirror().state(study), line["data"]
+    for study in [head.study for head in patient.mirror().heads() if head.study in newest]:
+        state, told = patient.mirror().state(study), newest[study]["data"]
         pair = str(patient.settings.site), told["dataset"]
         is_over = state.closed is not None or state.stopped is not None
         if is_over or state.dataset_versions.get(pair) != told.get("version", ""):

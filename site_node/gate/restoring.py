@@ -91,8 +91,8 @@ def _check_names(source: Path, files: dict[str, str]) -> None:
 
 def _usual(name: str) -> bool:
     first, *rest = name.split("/")
-    known = first in (DATABASE, *PLAIN, *DATA)
-    known = known or (first == MODELS and any(part in OWN for part in rest[1:2]))
+    own = first == MODELS and len(rest) > 1 and rest[1] in OWN
+    known = own or first in (DATABASE, *PLAIN, *DATA)
     return known and all(PART.fullmatch(part) for part in rest)
 
 

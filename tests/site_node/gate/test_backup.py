@@ -135,6 +135,17 @@ def test_what_a_study_keeps_here_alone_comes_back_with_data(
     assert not (home / "models" / "aa" / "m.f32").exists()
 
 
+def test_a_backup_places_nothing_else_among_the_models(
+    house: House, north: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A model in a backup would be one that no log names."""
+    monkeypatch.setattr(backup, "OWN", ("local", "controls", "m.f32"))
+    back_up(north, tmp_path / "full", with_data=True)
+
+    with pytest.raises(NotReady, match="strange"):
+        restore(tmp_path / "full", tmp_path / "new", PASSPHRASE, house.time())
+
+
 def test_a_file_that_a_newer_round_took_away_meanwhile_is_left_out(
     north: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

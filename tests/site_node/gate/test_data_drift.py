@@ -31,7 +31,7 @@ def looked(rooms: Rooms, in_force: str | None, **changes: Any) -> Check:
     """The doctor's row while this version of the dataset is in force."""
     versions = {} if in_force is None else {(US, "chest"): in_force}
     state = replace(rooms.mirror.state(STUDY), dataset_versions=versions, **changes)
-    mirror: Any = SimpleNamespace(state=lambda study: state)
+    mirror: Any = SimpleNamespace(state=lambda study: state, heads=rooms.mirror.heads)
     return neighbours.data(replace(rooms.patient, mirror=lambda: mirror))
 
 
@@ -73,6 +73,15 @@ def test_a_study_that_is_over_warns_nobody(rooms: Rooms, over: dict[str, Any]) -
     moved(rooms, NEWER)
 
     assert looked(rooms, NEWER, **over).well
+
+
+def test_a_study_whose_copy_was_destroyed_here_warns_nobody(rooms: Rooms) -> None:
+    """Its log is gone and lines of the journal stay: that is no trouble of this site."""
+    moved(rooms, NEWER)
+    rooms.journal.write(DRIFT, study="gone", dataset="chest", version=NEWER, moved={})
+
+    assert looked(rooms, NEWEST).well
+    assert neighbours.data(rooms.patient).well
 
 
 def test_a_line_of_an_older_release_has_no_version_and_says_nothing(rooms: Rooms) -> None:
